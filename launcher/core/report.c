@@ -1,0 +1,91 @@
+/* keeprolling - what a worker tells its supervisor about one pipeline
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/core/report.h"
+
+#include <string.h>
+
+static const char *const state_names[] = {
+    [KR_PIPELINE_IDLE] = "idle",         [KR_PIPELINE_STARTING] = "starting",
+    [KR_PIPELINE_PLAYING] = "playing",   [KR_PIPELINE_RECONNECTING] = "reconnecting",
+    [KR_PIPELINE_BACKOFF] = "backoff",   [KR_PIPELINE_STOPPING] = "stopping",
+    [KR_PIPELINE_STOPPED] = "stopped",   [KR_PIPELINE_FAILED] = "failed",
+};
+G_STATIC_ASSERT (G_N_ELEMENTS (state_names) == KR_N_PIPELINE_STATES);
+
+const char *
+kr_pipeline_state_name (KrPipelineState state)
+{
+  g_return_val_if_fail ((guint) state < KR_N_PIPELINE_STATES, NULL);
+  return state_names[state];
+}
+
+gboolean
+kr_pipeline_state_from_name (const char *name, KrPipelineState *ret_state)
+{
+  for (guint i = 0; i < KR_N_PIPELINE_STATES; i++) {
+    if (g_strcmp0 (name, state_names[i]) == 0) {
+      *ret_state = (KrPipelineState) i;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+KrPipelineReport *
+kr_pipeline_report_new (const char *name)
+{
+  KrPipelineReport *report = g_new0 (KrPipelineReport, 1);
+
+  report->name = g_strdup (name);
+  report->camera = g_strdup (name);
+  report->last_reason = g_strdup ("");
+  report->last_recovery_s = -1;
+  report->disk_runway_s = -1;
+  report->discontinuities = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  return report;
+}
+
+KrPipelineReport *
+kr_pipeline_report_copy (const KrPipelineReport *report)
+{
+  KrPipelineReport *copy = g_memdup2 (report, sizeof *report);
+
+  copy->name = g_strdup (report->name);
+  copy->camera = g_strdup (report->camera);
+  copy->stall_reason = g_strdup (report->stall_reason);
+  copy->segment_path = g_strdup (report->segment_path);
+  copy->last_reason = g_strdup (report->last_reason);
+  copy->discontinuities = g_array_copy (report->discontinuities);
+  return copy;
+}
+
+void
+kr_pipeline_report_free (KrPipelineReport *report)
+{
+  if (report == NULL)
+    return;
+  g_free (report->name);
+  g_free (report->camera);
+  g_free (report->stall_reason);
+  g_free (report->segment_path);
+  g_free (report->last_reason);
+  g_array_unref (report->discontinuities);
+  g_free (report);
+}
+
+void
+kr_pipeline_report_count (GArray *counts, const char *name, guint64 n)
+{
+  KrNamedCount fresh = {.name = g_intern_string (name), .count = n};
+
+  for (guint i = 0; i < counts->len; i++) {
+    KrNamedCount *count = &g_array_index (counts, KrNamedCount, i);
+
+    if (count->name == fresh.name) {
+      count->count += n;
+      return;
+    }
+  }
+  g_array_append_val (counts, fresh);
+}

@@ -1,0 +1,92 @@
+/* keeprolling - what a worker tells its supervisor about one pipeline
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* The states of one pipeline. core/pipeline-policy declares which follow which. */
+typedef enum {
+  KR_PIPELINE_IDLE,         /* not started yet */
+  KR_PIPELINE_STARTING,     /* state change to PLAYING under way */
+  KR_PIPELINE_PLAYING,      /* data flows */
+  KR_PIPELINE_RECONNECTING, /* the source is silent and is being reconnected; all else runs */
+  KR_PIPELINE_BACKOFF,      /* waits before the next start */
+  KR_PIPELINE_STOPPING,     /* EOS is on its way, or teardown before a restart */
+  KR_PIPELINE_STOPPED,      /* ended as asked, or done with Restart=no */
+  KR_PIPELINE_FAILED,       /* start limit reached, or a configuration error: layer 2's turn */
+  KR_N_PIPELINE_STATES
+} KrPipelineState;
+
+/* "playing" etc.; the words of status, metrics and logs. */
+const char *kr_pipeline_state_name (KrPipelineState state);
+/* Returns FALSE and leaves @ret_state alone if no state has that name. */
+gboolean kr_pipeline_state_from_name (const char *name, KrPipelineState *ret_state);
+
+/* A count by name, e.g. discontinuities by kind. The names come from the fixed lists of
+ * messages.h and core, so the table cannot grow without bound. */
+typedef struct {
+  const char *name; /* interned */
+  guint64 count;
+} KrNamedCount;
+
+/* A snapshot of one pipeline. Counters only ever grow within one worker process. Moments are
+ * UTC microseconds (g_get_real_time), 0 = never. */
+typedef struct {
+  char *name;
+  char *camera;
+  KrPipelineState state;
+  gint64 since_utc_us; /* of the state */
+  gint64 next_start_utc_us; /* 0 unless in back-off */
+
+  /* data */
+  guint64 received_bytes;
+  guint64 written_bytes;
+  guint64 durable_bytes;
+  guint64 dropped_bytes;
+  guint64 dropped_buffers;
+  guint64 buffers;
+  guint64 keyframes;
+  double rate; /* bytes per second, as the growth monitor sees it */
+  gint64 last_buffer_utc_us;
+  gint64 last_keyframe_utc_us;
+  gint64 last_growth_utc_us;
+  gint64 last_sync_utc_us;
+  gboolean has_growth; /* a growthmonitorsink reports */
+  gboolean stalled;
+  char *stall_reason; /* KR_STALL_*, NULL unless stalled */
+
+  /* the open segment */
+  char *segment_path; /* NULL = none */
+  guint64 segment_bytes;
+  guint64 segment_durable_bytes;
+  gint64 segment_started_utc_us;
+  guint64 segments_clean, segments_recovered, segments_quarantined;
+
+  /* disk */
+  gboolean disk_full;
+  guint64 disk_free_bytes;
+  double disk_runway_s; /* at the present rate; < 0 = unknown */
+
+  /* time */
+  double drift_ppm;
+  GArray *discontinuities; /* of KrNamedCount: by kind */
+  guint64 corrections;
+
+  /* layer 1 */
+  guint64 restarts;   /* rebuilds of the pipeline */
+  guint64 reconnects; /* of its source alone */
+  char *last_reason;  /* of the last restart or reconnect; "" = none */
+  double last_recovery_s; /* from the fault to data flowing again; < 0 = never */
+} KrPipelineReport;
+
+KrPipelineReport *kr_pipeline_report_new (const char *name);
+KrPipelineReport *kr_pipeline_report_copy (const KrPipelineReport *report);
+void kr_pipeline_report_free (KrPipelineReport *report);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrPipelineReport, kr_pipeline_report_free)
+
+void kr_pipeline_report_count (GArray *counts, const char *name, guint64 n);
+
+G_END_DECLS
