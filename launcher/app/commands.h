@@ -1,0 +1,36 @@
+/* keeprolling - the subcommands
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#pragma once
+
+#include <glib.h>
+
+#include "launcher/core/exit-code.h"
+
+G_BEGIN_DECLS
+
+/* One file cmd-NAME.c each, and one row in the table of main.c. argv[0] is the subcommand's
+ * name; argv is NULL-terminated and may be reordered. The result is a KrExitCode. */
+
+/**
+ * kr_command_options:
+ * @entries: (array zero-terminated=1): the options of the subcommand
+ * @arguments: (nullable): what follows the options, for --help: "FILE..."
+ * @description: (nullable): what --help says below the options
+ * @argc: (inout): of the subcommand
+ * @argv: (inout): of the subcommand; options are taken out, argv[0] stays
+ *
+ * Parses the options of a subcommand. Says on stderr what is wrong with them, with the nearest
+ * option that exists. --help prints and exits with 0.
+ *
+ * Returns: FALSE if the command line is wrong: return KR_EXIT_USAGE then
+ */
+gboolean kr_command_options (const GOptionEntry *entries, const char *arguments,
+                             const char *description, int *argc, char ***argv);
+
+/* Prints "keeprolling: MESSAGE" and "  hint: HINT" to stderr; returns @code. @hint may be NULL.
+ */
+int kr_command_error (KrExitCode code, const char *hint, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);
+
+G_END_DECLS
