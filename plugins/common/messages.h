@@ -27,6 +27,22 @@
  * temp-location, location, action (finalised|quarantined|removed), bytes, cut-bytes, utc-ns */
 #define KR_MSG_RECOVERED "atomicfilesink-recovered"
 
+/* The read-only property "stats", a structure "atomicfilesink-stats". Counters are of this run
+ * (since READY to PAUSED), all guint64 unless noted:
+ * bytes-received, bytes-written (handed to the kernel: survives the process), bytes-durable
+ * (synced: survives the power), pending-bytes (in memory only), dropped-bytes, dropped-buffers,
+ * unsynced-age-ns (age of the oldest byte received and not yet durable), unwritten-age-ns (the
+ * same for not yet written), segments (closed so far), segments-recovered,
+ * segments-quarantined, write-calls, sync-calls, sync-errors, io-errors, sync-ns-sum, sync-ns-max,
+ * finalise-ns-sum, finalise-ns-max, last-sync-utc-ns, io-age-ns (since the I/O thread last came
+ * round: above some seconds means that the disk hangs),
+ * location (string: final name of the open segment, "" = none), segment-bytes,
+ * segment-durable-bytes, segment-utc-start-ns, disk-full (gboolean), free-bytes,
+ * runway-s (gdouble: until the disk is full at the present rate; < 0 = unknown),
+ * sync-ns-histogram (GST_TYPE_ARRAY of guint64: syncs that took up to 1, 2, 5, 10, 20, 50, 100,
+ * 200, 500, 1000, 2000, 5000 ms, and longer) */
+#define KR_STATS_ATOMICFILESINK "atomicfilesink-stats"
+
 #define KR_REASON_EOS       "eos"
 #define KR_REASON_ROTATE    "rotate"
 #define KR_REASON_RESTART   "restart"
