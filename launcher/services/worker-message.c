@@ -1,0 +1,860 @@
+/* keeprolling - what the line between supervisor and worker carries
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/services/worker-channel.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <json-glib/json-glib.h>
+
+/* json-glib descends by recursion: without a bound a line of a million brackets would exhaust
+ * the stack. Our own messages need 4 levels. */
+#define MAX_DEPTH 16
+/* Bounds on what one line may make the reader keep. */
+#define MAX_PIPELINES   1024
+#define MAX_DETAILS     64
+#define MAX_COUNTS      128
+#define MAX_COUNT_NAMES 256
+/* Counters travel as JSON integers, which json-glib reads as gint64. */
+#define MAX_COUNTER ((guint64)G_MAXINT64)
+
+G_DEFINE_QUARK (kr - worker - channel - error - quark, kr_worker_channel_error)
+
+static const char *const type_names[] = {
+    [KR_WORKER_MESSAGE_CONFIG] = "config", [KR_WORKER_MESSAGE_STOP] = "stop",
+    [KR_WORKER_MESSAGE_HELLO] = "hello",   [KR_WORKER_MESSAGE_REPORT] = "report",
+    [KR_WORKER_MESSAGE_EVENT] = "event",   [KR_WORKER_MESSAGE_BYE] = "bye",
+};
+G_STATIC_ASSERT (G_N_ELEMENTS (type_names) == KR_N_WORKER_MESSAGES);
+
+/* --- messages -------------------------------------------------------------------------- */
+
+KrWorkerMessage *
+kr_worker_message_new (KrWorkerMessageType type)
+{
+  KrWorkerMessage *message = g_new0 (KrWorkerMessage, 1);
+
+  message->type = type;
+  message->io_age_us = -1;
+  return message;
+}
+
+void
+kr_worker_message_free (KrWorkerMessage *message)
+{
+  if (message == NULL)
+    return;
+  g_free (message->path);
+  g_free (message->text);
+  g_free (message->instance);
+  g_free (message->version);
+  g_free (message->pipeline);
+  g_clear_pointer (&message->set, g_hash_table_unref);
+  g_clear_pointer (&message->pipelines, g_ptr_array_unref);
+  g_clear_pointer (&message->details, g_variant_unref);
+  g_free (message);
+}
+
+KrWorkerMessage *
+kr_worker_message_new_hello (gint64 pid, const char *version, const char *instance)
+{
+  KrWorkerMessage *message = kr_worker_message_new (KR_WORKER_MESSAGE_HELLO);
+
+  message->pid = pid;
+  message->version = g_strdup (version);
+  message->instance = g_strdup (instance);
+  return message;
+}
+
+static GPtrArray *
+new_report_array (void)
+{
+  return g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_report_free);
+}
+
+static gpointer
+copy_report (gconstpointer report, gpointer data)
+{
+  return kr_pipeline_report_copy (report);
+}
+
+KrWorkerMessage *
+kr_worker_message_new_report (GPtrArray *reports, guint64 rss, gint64 io_age_us)
+{
+  KrWorkerMessage *message = kr_worker_message_new (KR_WORKER_MESSAGE_REPORT);
+
+  message->pipelines = new_report_array ();
+  for (guint i = 0; i < reports->len; i++)
+    g_ptr_array_add (message->pipelines, copy_report (reports->pdata[i], NULL));
+  message->rss = rss;
+  message->io_age_us = io_age_us;
+  return message;
+}
+
+KrWorkerMessage *
+kr_worker_message_new_event (const char *pipeline, KrWorkerEventKind kind, const char *text,
+                             GVariant *details)
+{
+  KrWorkerMessage *message = kr_worker_message_new (KR_WORKER_MESSAGE_EVENT);
+
+  message->pipeline = g_strdup (pipeline);
+  message->kind = kind;
+  message->text = g_strdup (text);
+  if (details != NULL)
+    message->details = g_variant_ref_sink (details);
+  return message;
+}
+
+KrWorkerMessage *
+kr_worker_message_new_bye (int code)
+{
+  KrWorkerMessage *message = kr_worker_message_new (KR_WORKER_MESSAGE_BYE);
+
+  message->code = code;
+  return message;
+}
+
+static GHashTable *
+new_string_table (void)
+{
+  return g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+}
+
+KrWorkerMessage *
+kr_worker_message_new_config (const char *path, const char *text, GHashTable *set,
+                              const char *instance)
+{
+  KrWorkerMessage *message = kr_worker_message_new (KR_WORKER_MESSAGE_CONFIG);
+  GHashTableIter iter;
+  gpointer name, value;
+
+  message->path = g_strdup (path);
+  message->text = g_strdup (text);
+  message->instance = g_strdup (instance);
+  message->set = new_string_table ();
+  if (set != NULL) {
+    g_hash_table_iter_init (&iter, set);
+    while (g_hash_table_iter_next (&iter, &name, &value))
+      g_hash_table_insert (message->set, g_strdup (name), g_strdup (value));
+  }
+  return message;
+}
+
+/* --- the fields of a report, as a table ------------------------------------------------- */
+
+typedef enum { FIELD_STRING, FIELD_COUNTER, FIELD_TIME, FIELD_DOUBLE, FIELD_BOOLEAN } FieldType;
+
+typedef struct {
+  const char *name;
+  FieldType type;
+  gsize offset;
+} Field;
+
+#define FIELD(type_, name_)                                                                    \
+  {                                                                                            \
+#name_, FIELD_##type_, G_STRUCT_OFFSET(KrPipelineReport, name_)                            \
+  }
+
+/* Every plain member of KrPipelineReport under its own name; state and discontinuities have
+ * code of their own. A test fills each byte of the struct to see that none is missing. */
+static const Field report_fields[] = {
+    FIELD (STRING, name),
+    FIELD (STRING, camera),
+    FIELD (TIME, since_utc_us),
+    FIELD (TIME, next_start_utc_us),
+    FIELD (COUNTER, received_bytes),
+    FIELD (COUNTER, written_bytes),
+    FIELD (COUNTER, durable_bytes),
+    FIELD (COUNTER, dropped_bytes),
+    FIELD (COUNTER, dropped_buffers),
+    FIELD (COUNTER, buffers),
+    FIELD (COUNTER, keyframes),
+    FIELD (DOUBLE, rate),
+    FIELD (TIME, last_buffer_utc_us),
+    FIELD (TIME, last_keyframe_utc_us),
+    FIELD (TIME, last_growth_utc_us),
+    FIELD (TIME, last_sync_utc_us),
+    FIELD (BOOLEAN, has_growth),
+    FIELD (BOOLEAN, stalled),
+    FIELD (STRING, stall_reason),
+    FIELD (STRING, segment_path),
+    FIELD (COUNTER, segment_bytes),
+    FIELD (COUNTER, segment_durable_bytes),
+    FIELD (TIME, segment_started_utc_us),
+    FIELD (COUNTER, segments_clean),
+    FIELD (COUNTER, segments_recovered),
+    FIELD (COUNTER, segments_quarantined),
+    FIELD (BOOLEAN, disk_full),
+    FIELD (COUNTER, disk_free_bytes),
+    FIELD (DOUBLE, disk_runway_s),
+    FIELD (DOUBLE, drift_ppm),
+    FIELD (COUNTER, corrections),
+    FIELD (COUNTER, restarts),
+    FIELD (COUNTER, reconnects),
+    FIELD (STRING, last_reason),
+    FIELD (DOUBLE, last_recovery_s),
+};
+
+/* --- encoding -------------------------------------------------------------------------- */
+
+static void
+put_string (JsonBuilder *builder, const char *name, const char *value)
+{
+  g_autofree char *valid = NULL;
+
+  if (value == NULL)
+    return;
+  valid = g_utf8_make_valid (value, -1);
+  json_builder_set_member_name (builder, name);
+  json_builder_add_string_value (builder, valid);
+}
+
+static void
+put_int (JsonBuilder *builder, const char *name, gint64 value)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_int_value (builder, value);
+}
+
+static void
+put_counter (JsonBuilder *builder, const char *name, guint64 value)
+{
+  put_int (builder, name, (gint64)MIN (value, MAX_COUNTER));
+}
+
+/* JSON has no word for infinity: such a value is left out and keeps its default. */
+static void
+put_double (JsonBuilder *builder, const char *name, double value)
+{
+  if (!isfinite (value))
+    return;
+  json_builder_set_member_name (builder, name);
+  json_builder_add_double_value (builder, value);
+}
+
+static void
+put_boolean (JsonBuilder *builder, const char *name, gboolean value)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_boolean_value (builder, value);
+}
+
+static void
+put_field (JsonBuilder *builder, const Field *field, const KrPipelineReport *report)
+{
+  switch (field->type) {
+  case FIELD_STRING:
+    put_string (builder, field->name, G_STRUCT_MEMBER (char *, report, field->offset));
+    break;
+  case FIELD_COUNTER:
+    put_counter (builder, field->name, G_STRUCT_MEMBER (guint64, report, field->offset));
+    break;
+  case FIELD_TIME:
+    put_int (builder, field->name, G_STRUCT_MEMBER (gint64, report, field->offset));
+    break;
+  case FIELD_DOUBLE:
+    put_double (builder, field->name, G_STRUCT_MEMBER (double, report, field->offset));
+    break;
+  case FIELD_BOOLEAN:
+    put_boolean (builder, field->name, G_STRUCT_MEMBER (gboolean, report, field->offset));
+    break;
+  }
+}
+
+static void
+put_report (JsonBuilder *builder, const KrPipelineReport *report)
+{
+  json_builder_begin_object (builder);
+  for (guint i = 0; i < G_N_ELEMENTS (report_fields); i++)
+    put_field (builder, &report_fields[i], report);
+  put_string (builder, "state", kr_pipeline_state_name (report->state));
+
+  json_builder_set_member_name (builder, "discontinuities");
+  json_builder_begin_object (builder);
+  for (guint i = 0; i < report->discontinuities->len; i++) {
+    const KrNamedCount *count = &g_array_index (report->discontinuities, KrNamedCount, i);
+
+    put_counter (builder, count->name, count->count);
+  }
+  json_builder_end_object (builder);
+  json_builder_end_object (builder);
+}
+
+static void
+put_table (JsonBuilder *builder, const char *name, GHashTable *table)
+{
+  GHashTableIter iter;
+  gpointer key, value;
+
+  json_builder_set_member_name (builder, name);
+  json_builder_begin_object (builder);
+  if (table != NULL) {
+    g_hash_table_iter_init (&iter, table);
+    while (g_hash_table_iter_next (&iter, &key, &value))
+      put_string (builder, key, value);
+  }
+  json_builder_end_object (builder);
+}
+
+static void
+put_detail (JsonBuilder *builder, const char *name, GVariant *value)
+{
+  if (g_variant_is_of_type (value, G_VARIANT_TYPE_STRING))
+    put_string (builder, name, g_variant_get_string (value, NULL));
+  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_INT64))
+    put_int (builder, name, g_variant_get_int64 (value));
+  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_DOUBLE))
+    put_double (builder, name, g_variant_get_double (value));
+  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_BOOLEAN))
+    put_boolean (builder, name, g_variant_get_boolean (value));
+  else
+    g_critical ("detail \"%s\" has type %s, which the channel does not carry", name,
+                g_variant_get_type_string (value));
+}
+
+static void
+put_details (JsonBuilder *builder, GVariant *details)
+{
+  GVariantIter iter;
+  const char *name;
+  GVariant *value;
+
+  json_builder_set_member_name (builder, "details");
+  json_builder_begin_object (builder);
+  if (details != NULL) {
+    g_variant_iter_init (&iter, details);
+    while (g_variant_iter_loop (&iter, "{&sv}", &name, &value))
+      put_detail (builder, name, value);
+  }
+  json_builder_end_object (builder);
+}
+
+static void
+put_body (JsonBuilder *builder, const KrWorkerMessage *message)
+{
+  switch (message->type) {
+  case KR_WORKER_MESSAGE_CONFIG:
+    put_string (builder, "path", message->path);
+    put_string (builder, "text", message->text);
+    put_table (builder, "set", message->set);
+    put_string (builder, "instance", message->instance);
+    break;
+  case KR_WORKER_MESSAGE_STOP:
+    break;
+  case KR_WORKER_MESSAGE_HELLO:
+    put_int (builder, "pid", message->pid);
+    put_string (builder, "version", message->version);
+    put_string (builder, "instance", message->instance);
+    break;
+  case KR_WORKER_MESSAGE_REPORT:
+    json_builder_set_member_name (builder, "pipelines");
+    json_builder_begin_array (builder);
+    for (guint i = 0; message->pipelines != NULL && i < message->pipelines->len; i++)
+      put_report (builder, message->pipelines->pdata[i]);
+    json_builder_end_array (builder);
+    put_counter (builder, "rss", message->rss);
+    put_int (builder, "io_age_us", message->io_age_us);
+    break;
+  case KR_WORKER_MESSAGE_EVENT:
+    put_string (builder, "pipeline", message->pipeline);
+    put_string (builder, "kind", kr_worker_event_kind_name (message->kind));
+    put_string (builder, "text", message->text);
+    put_details (builder, message->details);
+    break;
+  case KR_WORKER_MESSAGE_BYE:
+    put_int (builder, "code", message->code);
+    break;
+  case KR_N_WORKER_MESSAGES:
+    g_assert_not_reached ();
+  }
+}
+
+GBytes *
+kr_worker_message_encode (const KrWorkerMessage *message, GError **error)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  g_autoptr (JsonNode) root = NULL;
+  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  GString *line = g_string_sized_new (2048);
+
+  g_return_val_if_fail ((guint)message->type < KR_N_WORKER_MESSAGES, NULL);
+
+  json_builder_begin_object (builder);
+  put_string (builder, "type", type_names[message->type]);
+  put_body (builder, message);
+  json_builder_end_object (builder);
+
+  root = json_builder_get_root (builder);
+  json_generator_set_root (generator, root);
+  json_generator_to_gstring (generator, line);
+  g_string_append_c (line, '\n');
+  if (line->len > KR_WORKER_CHANNEL_MAX_LINE) {
+    g_set_error (error, KR_WORKER_CHANNEL_ERROR, KR_WORKER_CHANNEL_ERROR_TOO_LONG,
+                 "the \"%s\" message has %" G_GSIZE_FORMAT " bytes, the limit is %d",
+                 type_names[message->type], line->len, KR_WORKER_CHANNEL_MAX_LINE);
+    g_string_free (line, TRUE);
+    return NULL;
+  }
+  return g_string_free_to_bytes (line);
+}
+
+/* --- decoding -------------------------------------------------------------------------- */
+
+static gboolean G_GNUC_PRINTF (2, 3) garbled (GError **error, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error_literal (error, KR_WORKER_CHANNEL_ERROR, KR_WORKER_CHANNEL_ERROR_GARBLED, text);
+  return FALSE;
+}
+
+/* The value's node; NULL if it is absent or null. */
+static JsonNode *
+get_node (JsonObject *object, const char *name)
+{
+  JsonNode *node = json_object_get_member (object, name);
+
+  return node != NULL && !JSON_NODE_HOLDS_NULL (node) ? node : NULL;
+}
+
+static GType
+node_type (JsonNode *node)
+{
+  return JSON_NODE_HOLDS_VALUE (node) ? json_node_get_value_type (node) : G_TYPE_INVALID;
+}
+
+static gboolean
+get_string (JsonObject *object, const char *name, char **ret_value, GError **error)
+{
+  JsonNode *node = get_node (object, name);
+
+  if (node == NULL)
+    return TRUE;
+  if (node_type (node) != G_TYPE_STRING)
+    return garbled (error, "\"%s\" is not a string", name);
+  /* Half of a surrogate pair, escaped, passes json-glib. */
+  if (!g_utf8_validate (json_node_get_string (node), -1, NULL))
+    return garbled (error, "\"%s\" is not UTF-8 text", name);
+  g_free (*ret_value);
+  *ret_value = g_strdup (json_node_get_string (node));
+  return TRUE;
+}
+
+static gboolean
+need_string (JsonObject *object, const char *name, char **ret_value, GError **error)
+{
+  if (get_node (object, name) == NULL)
+    return garbled (error, "\"%s\" is missing", name);
+  return get_string (object, name, ret_value, error);
+}
+
+static gboolean
+get_int (JsonObject *object, const char *name, gint64 min, gint64 max, gint64 *ret_value,
+         GError **error)
+{
+  JsonNode *node = get_node (object, name);
+  gint64 value;
+
+  if (node == NULL)
+    return TRUE;
+  if (node_type (node) != G_TYPE_INT64)
+    return garbled (error, "\"%s\" is not an integer", name);
+  value = json_node_get_int (node);
+  if (value < min || value > max)
+    return garbled (error, "\"%s\" is out of range: %" G_GINT64_FORMAT, name, value);
+  *ret_value = value;
+  return TRUE;
+}
+
+static gboolean
+get_counter (JsonObject *object, const char *name, guint64 *ret_value, GError **error)
+{
+  gint64 value = (gint64)MIN (*ret_value, MAX_COUNTER);
+
+  if (!get_int (object, name, 0, G_MAXINT64, &value, error))
+    return FALSE;
+  *ret_value = (guint64)value;
+  return TRUE;
+}
+
+static gboolean
+get_double (JsonObject *object, const char *name, double *ret_value, GError **error)
+{
+  JsonNode *node = get_node (object, name);
+  double value;
+
+  if (node == NULL)
+    return TRUE;
+  if (node_type (node) != G_TYPE_DOUBLE && node_type (node) != G_TYPE_INT64)
+    return garbled (error, "\"%s\" is not a number", name);
+  value = json_node_get_double (node);
+  if (!isfinite (value))
+    return garbled (error, "\"%s\" is not a finite number", name);
+  *ret_value = value;
+  return TRUE;
+}
+
+static gboolean
+get_boolean (JsonObject *object, const char *name, gboolean *ret_value, GError **error)
+{
+  JsonNode *node = get_node (object, name);
+
+  if (node == NULL)
+    return TRUE;
+  if (node_type (node) != G_TYPE_BOOLEAN)
+    return garbled (error, "\"%s\" is not true or false", name);
+  *ret_value = json_node_get_boolean (node);
+  return TRUE;
+}
+
+/* The object of that name in @ret_object, NULL if there is none. */
+static gboolean
+get_object (JsonObject *object, const char *name, guint max_members, JsonObject **ret_object,
+            GError **error)
+{
+  JsonNode *node = get_node (object, name);
+
+  *ret_object = NULL;
+  if (node == NULL)
+    return TRUE;
+  if (!JSON_NODE_HOLDS_OBJECT (node))
+    return garbled (error, "\"%s\" is not an object", name);
+  if (json_object_get_size (json_node_get_object (node)) > max_members)
+    return garbled (error, "\"%s\" has more than %u members", name, max_members);
+  *ret_object = json_node_get_object (node);
+  return TRUE;
+}
+
+static gboolean
+get_field (JsonObject *object, const Field *field, KrPipelineReport *report, GError **error)
+{
+  gpointer value = G_STRUCT_MEMBER_P (report, field->offset);
+
+  switch (field->type) {
+  case FIELD_STRING:
+    return get_string (object, field->name, value, error);
+  case FIELD_COUNTER:
+    return get_counter (object, field->name, value, error);
+  case FIELD_TIME:
+    return get_int (object, field->name, G_MININT64, G_MAXINT64, value, error);
+  case FIELD_DOUBLE:
+    return get_double (object, field->name, value, error);
+  case FIELD_BOOLEAN:
+    return get_boolean (object, field->name, value, error);
+  }
+  g_return_val_if_reached (FALSE);
+}
+
+/* Names of counts are interned, which is for ever: a worker gone mad must not fill the
+ * supervisor's memory with them. Called from the main thread alone. */
+static const char *
+intern_count_name (const char *name)
+{
+  static guint n_names;
+
+  if (strlen (name) > 64)
+    return NULL;
+  if (g_quark_try_string (name) == 0 && ++n_names > MAX_COUNT_NAMES)
+    return NULL;
+  return g_intern_string (name);
+}
+
+static gboolean
+get_counts (JsonObject *object, const char *name, GArray *counts, GError **error)
+{
+  JsonObject *members = NULL;
+  g_autoptr (GList) names = NULL;
+
+  if (!get_object (object, name, MAX_COUNTS, &members, error))
+    return FALSE;
+  if (members == NULL)
+    return TRUE;
+  names = json_object_get_members (members);
+  for (GList *l = names; l != NULL; l = l->next) {
+    guint64 n = 0;
+    const char *interned = intern_count_name (l->data);
+
+    if (interned == NULL)
+      return garbled (error, "\"%s\" counts too many different things", name);
+    if (!get_counter (members, l->data, &n, error))
+      return FALSE;
+    kr_pipeline_report_count (counts, interned, n);
+  }
+  return TRUE;
+}
+
+static gboolean
+get_state (JsonObject *object, KrPipelineState *ret_state, GError **error)
+{
+  g_autofree char *name = NULL;
+
+  if (!need_string (object, "state", &name, error))
+    return FALSE;
+  if (!kr_pipeline_state_from_name (name, ret_state))
+    return garbled (error, "\"state\" is none: %.64s", name);
+  return TRUE;
+}
+
+static KrPipelineReport *
+decode_report (JsonNode *node, GError **error)
+{
+  g_autoptr (KrPipelineReport) report = kr_pipeline_report_new (NULL);
+  JsonObject *object;
+
+  if (!JSON_NODE_HOLDS_OBJECT (node)) {
+    garbled (error, "a pipeline's report is not an object");
+    return NULL;
+  }
+  object = json_node_get_object (node);
+  for (guint i = 0; i < G_N_ELEMENTS (report_fields); i++) {
+    if (!get_field (object, &report_fields[i], report, error))
+      return NULL;
+  }
+  if (report->name == NULL) {
+    garbled (error, "a pipeline's report has no \"name\"");
+    return NULL;
+  }
+  if (report->camera == NULL)
+    report->camera = g_strdup (report->name);
+  if (!get_state (object, &report->state, error) ||
+      !get_counts (object, "discontinuities", report->discontinuities, error))
+    return NULL;
+  return g_steal_pointer (&report);
+}
+
+static gboolean
+decode_reports (JsonObject *object, KrWorkerMessage *message, GError **error)
+{
+  JsonNode *node = get_node (object, "pipelines");
+  JsonArray *array;
+
+  message->pipelines = new_report_array ();
+  if (node == NULL || !JSON_NODE_HOLDS_ARRAY (node))
+    return garbled (error, "\"pipelines\" is not a list");
+  array = json_node_get_array (node);
+  if (json_array_get_length (array) > MAX_PIPELINES)
+    return garbled (error, "\"pipelines\" has more than %d entries", MAX_PIPELINES);
+  for (guint i = 0; i < json_array_get_length (array); i++) {
+    KrPipelineReport *report = decode_report (json_array_get_element (array, i), error);
+
+    if (report == NULL)
+      return FALSE;
+    g_ptr_array_add (message->pipelines, report);
+  }
+  return TRUE;
+}
+
+static gboolean
+decode_set (JsonObject *object, KrWorkerMessage *message, GError **error)
+{
+  JsonObject *members = NULL;
+  g_autoptr (GList) names = NULL;
+
+  message->set = new_string_table ();
+  if (!get_object (object, "set", G_MAXUINT, &members, error))
+    return FALSE;
+  if (members == NULL)
+    return TRUE;
+  names = json_object_get_members (members);
+  for (GList *l = names; l != NULL; l = l->next) {
+    char *value = NULL;
+
+    if (!need_string (members, l->data, &value, error))
+      return FALSE;
+    g_hash_table_insert (message->set, g_strdup (l->data), value);
+  }
+  return TRUE;
+}
+
+/* NULL for what a detail cannot be; it is left out. */
+static GVariant *
+detail_from_node (JsonNode *node)
+{
+  switch (node_type (node)) {
+  case G_TYPE_STRING:
+    return g_variant_new_take_string (g_utf8_make_valid (json_node_get_string (node), -1));
+  case G_TYPE_INT64:
+    return g_variant_new_int64 (json_node_get_int (node));
+  case G_TYPE_DOUBLE:
+    return g_variant_new_double (json_node_get_double (node));
+  case G_TYPE_BOOLEAN:
+    return g_variant_new_boolean (json_node_get_boolean (node));
+  default:
+    return NULL;
+  }
+}
+
+static gboolean
+decode_details (JsonObject *object, KrWorkerMessage *message, GError **error)
+{
+  JsonObject *members = NULL;
+  GVariantDict dict;
+  g_autoptr (GList) names = NULL;
+
+  if (!get_object (object, "details", MAX_DETAILS, &members, error))
+    return FALSE;
+  if (members == NULL || json_object_get_size (members) == 0)
+    return TRUE;
+  names = json_object_get_members (members);
+  g_variant_dict_init (&dict, NULL);
+  for (GList *l = names; l != NULL; l = l->next) {
+    GVariant *value = detail_from_node (json_object_get_member (members, l->data));
+
+    if (value != NULL && g_utf8_validate (l->data, -1, NULL))
+      g_variant_dict_insert_value (&dict, l->data, value);
+    else if (value != NULL)
+      g_variant_unref (g_variant_ref_sink (value));
+  }
+  message->details = g_variant_ref_sink (g_variant_dict_end (&dict));
+  return TRUE;
+}
+
+static gboolean
+decode_event (JsonObject *object, KrWorkerMessage *message, GError **error)
+{
+  g_autofree char *kind = NULL;
+
+  if (!need_string (object, "pipeline", &message->pipeline, error) ||
+      !need_string (object, "kind", &kind, error) ||
+      !need_string (object, "text", &message->text, error))
+    return FALSE;
+  if (!kr_worker_event_kind_from_name (kind, &message->kind))
+    return garbled (error, "\"kind\" is none: %.64s", kind);
+  return decode_details (object, message, error);
+}
+
+static gboolean
+decode_bye (JsonObject *object, KrWorkerMessage *message, GError **error)
+{
+  gint64 code = -1;
+
+  if (!get_int (object, "code", 0, 255, &code, error))
+    return FALSE;
+  if (code < 0)
+    return garbled (error, "\"code\" is missing");
+  message->code = (int)code;
+  return TRUE;
+}
+
+static gboolean
+decode_body (JsonObject *object, KrWorkerMessage *message, GError **error)
+{
+  switch (message->type) {
+  case KR_WORKER_MESSAGE_CONFIG:
+    return need_string (object, "path", &message->path, error) &&
+           need_string (object, "text", &message->text, error) &&
+           need_string (object, "instance", &message->instance, error) &&
+           decode_set (object, message, error);
+  case KR_WORKER_MESSAGE_STOP:
+    return TRUE;
+  case KR_WORKER_MESSAGE_HELLO:
+    return get_int (object, "pid", 0, G_MAXINT32, &message->pid, error) &&
+           need_string (object, "version", &message->version, error) &&
+           need_string (object, "instance", &message->instance, error);
+  case KR_WORKER_MESSAGE_REPORT:
+    return decode_reports (object, message, error) &&
+           get_counter (object, "rss", &message->rss, error) &&
+           get_int (object, "io_age_us", G_MININT64, G_MAXINT64, &message->io_age_us, error);
+  case KR_WORKER_MESSAGE_EVENT:
+    return decode_event (object, message, error);
+  case KR_WORKER_MESSAGE_BYE:
+    return decode_bye (object, message, error);
+  case KR_N_WORKER_MESSAGES:
+    break;
+  }
+  g_return_val_if_reached (FALSE);
+}
+
+static gboolean
+decode_type (JsonObject *object, KrWorkerMessageType *ret_type, GError **error)
+{
+  g_autofree char *name = NULL;
+
+  if (!need_string (object, "type", &name, error))
+    return FALSE;
+  for (guint i = 0; i < KR_N_WORKER_MESSAGES; i++) {
+    if (strcmp (name, type_names[i]) == 0) {
+      *ret_type = (KrWorkerMessageType)i;
+      return TRUE;
+    }
+  }
+  return garbled (error, "\"type\" is none: %.64s", name);
+}
+
+/* What may stand outside of strings. json-glib also takes comments, assignments and single
+ * quotes, which would let nested brackets past the bound below. */
+static gboolean
+is_structural (char c)
+{
+  return g_ascii_isalnum (c) || g_ascii_isspace (c) || strchr ("{}[]:,\"+-.", c) != NULL;
+}
+
+static gboolean
+check_structure (const char *line, gsize length, GError **error)
+{
+  guint depth = 0;
+  gboolean in_string = FALSE;
+
+  for (gsize i = 0; i < length; i++) {
+    if (in_string) {
+      if (line[i] == '\\')
+        i++;
+      else if (line[i] == '"')
+        in_string = FALSE;
+    } else if (!is_structural (line[i])) {
+      return garbled (error, "not JSON: stray character at byte %" G_GSIZE_FORMAT, i);
+    } else if (line[i] == '"') {
+      in_string = TRUE;
+    } else if (line[i] == '[' || line[i] == '{') {
+      if (++depth > MAX_DEPTH)
+        return garbled (error, "nested more than %d deep", MAX_DEPTH);
+    } else if ((line[i] == ']' || line[i] == '}') && depth > 0) {
+      depth--;
+    }
+  }
+  return TRUE;
+}
+
+KrWorkerMessage *
+kr_worker_message_decode (const char *line, gsize length, GError **error)
+{
+  g_autoptr (JsonParser) parser = NULL;
+  g_autoptr (KrWorkerMessage) message = NULL;
+  g_autoptr (GError) local = NULL;
+  JsonNode *root;
+  JsonObject *object;
+
+  if (length > KR_WORKER_CHANNEL_MAX_LINE) {
+    g_set_error (error, KR_WORKER_CHANNEL_ERROR, KR_WORKER_CHANNEL_ERROR_TOO_LONG,
+                 "a line of more than %d bytes", KR_WORKER_CHANNEL_MAX_LINE);
+    return NULL;
+  }
+  /* json-glib would stop at a NUL and take bytes that are not UTF-8 for text. */
+  if (!g_utf8_validate_len (line, length, NULL)) {
+    garbled (error, "not UTF-8 text");
+    return NULL;
+  }
+  if (!check_structure (line, length, error))
+    return NULL;
+
+  parser = json_parser_new_immutable ();
+  if (!json_parser_load_from_data (parser, line, (gssize)length, &local)) {
+    garbled (error, "not JSON: %s", local->message);
+    return NULL;
+  }
+  root = json_parser_get_root (parser);
+  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root)) {
+    garbled (error, "not a JSON object");
+    return NULL;
+  }
+  object = json_node_get_object (root);
+  message = kr_worker_message_new (KR_N_WORKER_MESSAGES);
+  if (!decode_type (object, &message->type, error) || !decode_body (object, message, error))
+    return NULL;
+  return g_steal_pointer (&message);
+}
