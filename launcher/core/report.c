@@ -6,17 +6,17 @@
 #include <string.h>
 
 static const char *const state_names[] = {
-    [KR_PIPELINE_IDLE] = "idle",         [KR_PIPELINE_STARTING] = "starting",
-    [KR_PIPELINE_PLAYING] = "playing",   [KR_PIPELINE_RECONNECTING] = "reconnecting",
-    [KR_PIPELINE_BACKOFF] = "backoff",   [KR_PIPELINE_STOPPING] = "stopping",
-    [KR_PIPELINE_STOPPED] = "stopped",   [KR_PIPELINE_FAILED] = "failed",
+    [KR_PIPELINE_IDLE] = "idle",       [KR_PIPELINE_STARTING] = "starting",
+    [KR_PIPELINE_PLAYING] = "playing", [KR_PIPELINE_RECONNECTING] = "reconnecting",
+    [KR_PIPELINE_BACKOFF] = "backoff", [KR_PIPELINE_STOPPING] = "stopping",
+    [KR_PIPELINE_STOPPED] = "stopped", [KR_PIPELINE_FAILED] = "failed",
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (state_names) == KR_N_PIPELINE_STATES);
 
 const char *
 kr_pipeline_state_name (KrPipelineState state)
 {
-  g_return_val_if_fail ((guint) state < KR_N_PIPELINE_STATES, NULL);
+  g_return_val_if_fail ((guint)state < KR_N_PIPELINE_STATES, NULL);
   return state_names[state];
 }
 
@@ -25,12 +25,26 @@ kr_pipeline_state_from_name (const char *name, KrPipelineState *ret_state)
 {
   for (guint i = 0; i < KR_N_PIPELINE_STATES; i++) {
     if (g_strcmp0 (name, state_names[i]) == 0) {
-      *ret_state = (KrPipelineState) i;
+      *ret_state = (KrPipelineState)i;
       return TRUE;
     }
   }
   return FALSE;
 }
+
+const KrSrtStat kr_srt_stats[] = {
+    {"packets-received", TRUE},
+    {"packets-received-lost", TRUE},
+    {"packet-ack-sent", TRUE},
+    {"packet-nack-sent", TRUE},
+    {"bytes-received", TRUE},
+    {"bytes-received-lost", TRUE},
+    {"rtt-ms", FALSE},
+    {"bandwidth-mbps", FALSE},
+    {"receive-rate-mbps", FALSE},
+    {"negotiated-latency-ms", FALSE},
+    {NULL, FALSE},
+};
 
 KrPipelineReport *
 kr_pipeline_report_new (const char *name)
@@ -43,6 +57,7 @@ kr_pipeline_report_new (const char *name)
   report->last_recovery_s = -1;
   report->disk_runway_s = -1;
   report->discontinuities = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  report->source_stats = g_array_new (FALSE, TRUE, sizeof (KrNamedValue));
   return report;
 }
 
@@ -57,6 +72,7 @@ kr_pipeline_report_copy (const KrPipelineReport *report)
   copy->segment_path = g_strdup (report->segment_path);
   copy->last_reason = g_strdup (report->last_reason);
   copy->discontinuities = g_array_copy (report->discontinuities);
+  copy->source_stats = g_array_copy (report->source_stats);
   return copy;
 }
 
@@ -71,6 +87,7 @@ kr_pipeline_report_free (KrPipelineReport *report)
   g_free (report->segment_path);
   g_free (report->last_reason);
   g_array_unref (report->discontinuities);
+  g_array_unref (report->source_stats);
   g_free (report);
 }
 
@@ -88,4 +105,20 @@ kr_pipeline_report_count (GArray *counts, const char *name, guint64 n)
     }
   }
   g_array_append_val (counts, fresh);
+}
+
+void
+kr_pipeline_report_add_value (GArray *values, const KrSrtStat *stat, double value)
+{
+  KrNamedValue fresh = {.name = g_intern_string (stat->name), .value = value};
+
+  for (guint i = 0; i < values->len; i++) {
+    KrNamedValue *entry = &g_array_index (values, KrNamedValue, i);
+
+    if (entry->name == fresh.name) {
+      entry->value = stat->is_count ? entry->value + value : MAX (entry->value, value);
+      return;
+    }
+  }
+  g_array_append_val (values, fresh);
 }

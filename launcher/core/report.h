@@ -32,13 +32,19 @@ typedef struct {
   guint64 count;
 } KrNamedCount;
 
+/* A measured value by name; the names come from a fixed list too. */
+typedef struct {
+  const char *name; /* interned */
+  double value;
+} KrNamedValue;
+
 /* A snapshot of one pipeline. Counters only ever grow within one worker process. Moments are
  * UTC microseconds (g_get_real_time), 0 = never. */
 typedef struct {
   char *name;
   char *camera;
   KrPipelineState state;
-  gint64 since_utc_us; /* of the state */
+  gint64 since_utc_us;      /* of the state */
   gint64 next_start_utc_us; /* 0 unless in back-off */
 
   /* data */
@@ -75,11 +81,18 @@ typedef struct {
   GArray *discontinuities; /* of KrNamedCount: by kind */
   guint64 corrections;
 
+  /* live sources */
+  guint sources;        /* how many the pipeline has */
+  guint sources_silent; /* how many of them deliver nothing at present */
+  GArray *source_stats; /* of KrNamedValue: what srtsrc tells, see kr_srt_stats */
+
   /* layer 1 */
-  guint64 restarts;   /* rebuilds of the pipeline */
-  guint64 reconnects; /* of its source alone */
-  char *last_reason;  /* of the last restart or reconnect; "" = none */
+  guint64 restarts;       /* rebuilds of the pipeline */
+  guint64 reconnects;     /* of its source alone */
+  char *last_reason;      /* of the last restart or reconnect; "" = none */
   double last_recovery_s; /* from the fault to data flowing again; < 0 = never */
+  guint64
+      abandoned; /* pipelines and sources that hung in a state change and were left behind */
 } KrPipelineReport;
 
 KrPipelineReport *kr_pipeline_report_new (const char *name);
@@ -88,5 +101,19 @@ void kr_pipeline_report_free (KrPipelineReport *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrPipelineReport, kr_pipeline_report_free)
 
 void kr_pipeline_report_count (GArray *counts, const char *name, guint64 n);
+
+/* What KrPipelineReport.source_stats can hold: names of libsrt's statistics as srtsrc gives
+ * them. Counts are of the present connection and start again with the next one; they are sums
+ * over the sources of the pipeline, the others are the largest of them. */
+typedef struct {
+  const char *name;
+  gboolean is_count;
+} KrSrtStat;
+
+/* Ends with a NULL name. */
+extern const KrSrtStat kr_srt_stats[];
+
+/* Merges one source's @value into @values, a GArray of KrNamedValue. */
+void kr_pipeline_report_add_value (GArray *values, const KrSrtStat *stat, double value);
 
 G_END_DECLS
