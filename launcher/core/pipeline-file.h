@@ -3,27 +3,34 @@
 
 #pragma once
 
-#include <glib.h>
+#include "launcher/core/mapped-text.h"
+#include "launcher/core/problem.h"
+#include "launcher/core/units.h"
 
 G_BEGIN_DECLS
+
+/* The whole text travels to the worker as one JSON line of at most 1 MiB; escaping at most
+ * doubles it, as control characters are refused. */
+#define KR_PIPELINE_FILE_MAX_BYTES (256 * 1024)
+/* All values of a file together, once variables are replaced. */
+#define KR_PIPELINE_FILE_MAX_EXPANDED  (4 * 1024 * 1024)
+#define KR_PIPELINE_FILE_MAX_PIPELINES 256
+/* More mistakes in one file are not worth reading: the rest is only counted. */
+#define KR_PIPELINE_FILE_MAX_PROBLEMS 500
 
 /* Everything here is plain data: parsed once, never changed, so any thread may read it. */
 
 typedef enum { KR_RESTART_ALWAYS, KR_RESTART_ON_FAILURE, KR_RESTART_NO } KrRestart;
-
-/* Where a value stands, so that every error can name it. Lines and columns count from 1. */
-typedef struct {
-  guint line;
-  guint column;
-} KrPlace;
 
 /* One [Pipeline NAME]. Times are microseconds. */
 typedef struct {
   char *name;
   char *camera;         /* Camera=, default: the name */
   char *launch;         /* variables replaced, comments gone, continuation joined by spaces */
+  KrPlace place;        /* of the group */
   KrPlace launch_place; /* of the first character of the value */
-  GArray *launch_map;   /* of KrLaunchSpan: maps an offset in `launch` back to a place in the file */
+  GArray *launch_map;   /* of KrSpan: maps an offset in `launch` back to a place in the file */
+  gboolean launch_complete; /* FALSE: a variable is not set, and "${NAME}" stands in `launch` */
   KrRestart restart;
   gint64 restart_us;
   gint64 restart_max_us;
@@ -33,12 +40,6 @@ typedef struct {
   gint64 timeout_start_us;
   gint64 timeout_stop_us;
 } KrPipelineSpec;
-
-/* `launch` from byte `offset` on stands at `place` in the file. */
-typedef struct {
-  gsize offset;
-  KrPlace place;
-} KrLaunchSpan;
 
 typedef struct {
   gint64 interval_us;
@@ -58,31 +59,23 @@ typedef struct {
 } KrHandoverSpec;
 
 typedef struct {
-  char *path;           /* as given by the user */
-  char *name;           /* file name without folder and ".pipeline": the label "file" everywhere */
+  char *path; /* as given by the user */
+  char *name; /* file name without folder and ".pipeline": the label "file" everywhere */
   GPtrArray *pipelines; /* of KrPipelineSpec, at least one */
   KrHealthSpec health;
   KrAlertSpec alerts;
   KrHandoverSpec handover;
+  GHashTable *variables; /* set of char*: names that [Variables] defines or some value uses */
 } KrPipelineFile;
 
-/* One thing wrong. Printed as "FILE:LINE:COLUMN: error: MESSAGE" and "  hint: HINT". */
-typedef struct {
-  char *path;
-  KrPlace place;
-  char *message; /* names the offending word */
-  char *hint;    /* what would be right; never NULL */
-} KrProblem;
-
 void kr_pipeline_file_free (KrPipelineFile *file);
-void kr_problem_free (KrProblem *problem);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrPipelineFile, kr_pipeline_file_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrProblem, kr_problem_free)
 
 /**
  * kr_pipeline_file_parse:
  * @path: what to call the file in errors
- * @text: (array length=length): its content; need not be UTF-8 or free of NUL: both are reported
+ * @text: (array length=length): its content; need not be UTF-8 or free of NUL: both are
+ * reported
  * @overrides: (nullable): --set values, char* -> char*; they beat @environment
  * @environment: (nullable): g_get_environ() form; beats [Variables]
  * @problems: (element-type KrProblem): gets one entry per mistake, in the order of the file
@@ -99,14 +92,28 @@ KrPipelineFile *kr_pipeline_file_parse (const char *path, const char *text, gsiz
 /* Where the byte at @offset of spec->launch stands in the file. */
 KrPlace kr_pipeline_spec_place (const KrPipelineSpec *spec, gsize offset);
 
-/* "FILE:LINE:COLUMN: error: MESSAGE\n  hint: HINT\n" (transfer full) */
-char *kr_problem_to_string (const KrProblem *problem);
+/**
+ * kr_pipeline_file_parse_partly:
+ *
+ * As kr_pipeline_file_parse(), but returns what could be understood of a file that is wrong, so
+ * that the engine can look for further mistakes in it. Never run its result if @problems grew.
+ *
+ * Returns: (transfer full): the file; it may have no pipeline at all
+ */
+KrPipelineFile *kr_pipeline_file_parse_partly (const char *path, const char *text, gsize length,
+                                               GHashTable *overrides, char **environment,
+                                               GPtrArray *problems);
 
-/* "250ms", "1s", "5min", "1min 30s", plain numbers are seconds; as systemd.time(7).
- * Returns FALSE and leaves @ret_us alone if @text is not a time span. */
-gboolean kr_parse_time_span (const char *text, gint64 *ret_us);
+/* One key that a pipeline file may have. */
+typedef struct {
+  const char *group; /* "Pipeline" etc. */
+  const char *name;
+} KrKeyName;
 
-/* "500M", "4G", "1024", base 1024; as systemd. */
-gboolean kr_parse_size (const char *text, guint64 *ret_bytes);
+/* All keys there are, in the order of the manual; @ret_n says how many. */
+const KrKeyName *kr_pipeline_file_keys (guint *ret_n);
+
+/* "record-srt" for "pipelines/record-srt.pipeline". (transfer full) */
+char *kr_pipeline_file_label (const char *path);
 
 G_END_DECLS
