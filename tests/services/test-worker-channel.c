@@ -342,8 +342,8 @@ test_mutations (void)
       case 1:
         g_byte_array_remove_range (line, at, MIN (line->len - at, 1 + at % 7));
         break;
-      case 2:
-        g_byte_array_append (line, line->data, at);
+      case 2: /* a piece of it again */
+        g_byte_array_append (line, (const guint8 *)seed, MIN (at, (guint)strlen (seed)));
         break;
       default:
         g_byte_array_append (line, (const guint8 *)&c, 1);
