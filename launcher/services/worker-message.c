@@ -143,7 +143,14 @@ kr_worker_message_new_config (const char *path, const char *text, GHashTable *se
 
 /* --- the fields of a report, as a table ------------------------------------------------- */
 
-typedef enum { FIELD_STRING, FIELD_COUNTER, FIELD_TIME, FIELD_DOUBLE, FIELD_BOOLEAN } FieldType;
+typedef enum {
+  FIELD_STRING,
+  FIELD_COUNTER,
+  FIELD_UINT,
+  FIELD_TIME,
+  FIELD_DOUBLE,
+  FIELD_BOOLEAN
+} FieldType;
 
 typedef struct {
   const char *name;
@@ -156,8 +163,8 @@ typedef struct {
 #name_, FIELD_##type_, G_STRUCT_OFFSET(KrPipelineReport, name_)                            \
   }
 
-/* Every plain member of KrPipelineReport under its own name; state and discontinuities have
- * code of their own. A test fills each byte of the struct to see that none is missing. */
+/* Every plain member of KrPipelineReport under its own name; state and the lists have code of
+ * their own. A test fills each byte of the struct to see that none is missing. */
 static const Field report_fields[] = {
     FIELD (STRING, name),
     FIELD (STRING, camera),
@@ -190,10 +197,13 @@ static const Field report_fields[] = {
     FIELD (DOUBLE, disk_runway_s),
     FIELD (DOUBLE, drift_ppm),
     FIELD (COUNTER, corrections),
+    FIELD (UINT, sources),
+    FIELD (UINT, sources_silent),
     FIELD (COUNTER, restarts),
     FIELD (COUNTER, reconnects),
     FIELD (STRING, last_reason),
     FIELD (DOUBLE, last_recovery_s),
+    FIELD (COUNTER, abandoned),
 };
 
 /* --- encoding -------------------------------------------------------------------------- */
@@ -250,6 +260,9 @@ put_field (JsonBuilder *builder, const Field *field, const KrPipelineReport *rep
   case FIELD_COUNTER:
     put_counter (builder, field->name, G_STRUCT_MEMBER (guint64, report, field->offset));
     break;
+  case FIELD_UINT:
+    put_int (builder, field->name, G_STRUCT_MEMBER (guint, report, field->offset));
+    break;
   case FIELD_TIME:
     put_int (builder, field->name, G_STRUCT_MEMBER (gint64, report, field->offset));
     break;
@@ -276,6 +289,15 @@ put_report (JsonBuilder *builder, const KrPipelineReport *report)
     const KrNamedCount *count = &g_array_index (report->discontinuities, KrNamedCount, i);
 
     put_counter (builder, count->name, count->count);
+  }
+  json_builder_end_object (builder);
+
+  json_builder_set_member_name (builder, "source_stats");
+  json_builder_begin_object (builder);
+  for (guint i = 0; i < report->source_stats->len; i++) {
+    const KrNamedValue *value = &g_array_index (report->source_stats, KrNamedValue, i);
+
+    put_double (builder, value->name, value->value);
   }
   json_builder_end_object (builder);
   json_builder_end_object (builder);
@@ -483,6 +505,17 @@ get_counter (JsonObject *object, const char *name, guint64 *ret_value, GError **
 }
 
 static gboolean
+get_uint (JsonObject *object, const char *name, guint *ret_value, GError **error)
+{
+  gint64 value = *ret_value;
+
+  if (!get_int (object, name, 0, G_MAXUINT, &value, error))
+    return FALSE;
+  *ret_value = (guint)value;
+  return TRUE;
+}
+
+static gboolean
 get_double (JsonObject *object, const char *name, double *ret_value, GError **error)
 {
   JsonNode *node = get_node (object, name);
@@ -540,6 +573,8 @@ get_field (JsonObject *object, const Field *field, KrPipelineReport *report, GEr
     return get_string (object, field->name, value, error);
   case FIELD_COUNTER:
     return get_counter (object, field->name, value, error);
+  case FIELD_UINT:
+    return get_uint (object, field->name, value, error);
   case FIELD_TIME:
     return get_int (object, field->name, G_MININT64, G_MAXINT64, value, error);
   case FIELD_DOUBLE:
@@ -588,6 +623,26 @@ get_counts (JsonObject *object, const char *name, GArray *counts, GError **error
   return TRUE;
 }
 
+/* Only the names that core knows are taken; another version's are ignored. */
+static gboolean
+get_source_stats (JsonObject *object, GArray *values, GError **error)
+{
+  JsonObject *members = NULL;
+
+  if (!get_object (object, "source_stats", MAX_COUNTS, &members, error))
+    return FALSE;
+  for (const KrSrtStat *stat = kr_srt_stats; members != NULL && stat->name != NULL; stat++) {
+    double value = 0;
+
+    if (get_node (members, stat->name) == NULL)
+      continue;
+    if (!get_double (members, stat->name, &value, error))
+      return FALSE;
+    kr_pipeline_report_add_value (values, stat, value);
+  }
+  return TRUE;
+}
+
 static gboolean
 get_state (JsonObject *object, KrPipelineState *ret_state, GError **error)
 {
@@ -622,7 +677,8 @@ decode_report (JsonNode *node, GError **error)
   if (report->camera == NULL)
     report->camera = g_strdup (report->name);
   if (!get_state (object, &report->state, error) ||
-      !get_counts (object, "discontinuities", report->discontinuities, error))
+      !get_counts (object, "discontinuities", report->discontinuities, error) ||
+      !get_source_stats (object, report->source_stats, error))
     return NULL;
   return g_steal_pointer (&report);
 }

@@ -126,6 +126,8 @@ test_report_carries_every_member (void)
   report->discontinuities = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   kr_pipeline_report_count (report->discontinuities, "jump-back", 3);
   kr_pipeline_report_count (report->discontinuities, "gap", 1);
+  report->source_stats = g_array_new (FALSE, TRUE, sizeof (KrNamedValue));
+  kr_pipeline_report_add_value (report->source_stats, &kr_srt_stats[0], 12.5);
   g_ptr_array_add (reports, report);
 
   got = round_trip (kr_worker_message_new_report (reports, 123456789, 42));
@@ -149,6 +151,10 @@ test_report_carries_every_member (void)
   g_assert_cmpuint (back->corrections, ==, report->corrections);
   g_assert_cmpint (back->last_sync_utc_us, ==, report->last_sync_utc_us);
   g_assert_true (back->drift_ppm == report->drift_ppm);
+  g_assert_cmpuint (back->sources, ==, 0x11111111);
+  g_assert_cmpuint (back->sources_silent, ==, 0x11111111);
+  g_assert_cmpuint (back->source_stats->len, ==, 1);
+  g_assert_true (g_array_index (back->source_stats, KrNamedValue, 0).value == 12.5);
   g_assert_cmpuint (back->discontinuities->len, ==, 2);
   g_assert_cmpstr (g_array_index (back->discontinuities, KrNamedCount, 0).name, ==,
                    "jump-back");
