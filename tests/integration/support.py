@@ -38,6 +38,13 @@ LONG = '--long' in sys.argv
 _tests = []
 
 
+def use_build(folder):
+    """Takes the programs from another build folder."""
+    global BUILD, KEEPROLLING
+    BUILD = pathlib.Path(folder).resolve()
+    KEEPROLLING = BUILD / 'launcher' / 'keeprolling'
+
+
 class Skip(Exception):
     """Raised where a test cannot say anything here; shows as skipped, never as passed."""
 
