@@ -1,0 +1,386 @@
+/* keeprolling - what a step in a stream's time means
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "plugins/common/timeline-private.h"
+
+/* No buffer for so long, and a jump is a restart: nobody has to witness it, and the time that
+ * has passed is real. */
+#define OUTAGE KR_SECOND
+/* Stamps and arrival agree on a gap if they differ by less than this. */
+#define CLOCKS_AGREE (500 * KR_MILLISECOND)
+/* Two streams that jumped by about the same took the same jump. */
+#define SAME_JUMP (100 * KR_MILLISECOND)
+/* A stream that enters another stream's epoch may be this much early or late there. */
+#define JOIN_WINDOW KR_SECOND
+/* A stream moves back onto the common map by dropping or squeezing up to this. */
+#define MAX_OVERLAP KR_SECOND
+
+/* The intervals after which stamps start anew: 33 bits and 32 bits at 90 kHz, 32 bits of ms. */
+static const struct {
+  gint64 period;
+  KrTimelineEventKind kind;
+} wraps[] = {
+    {G_GINT64_CONSTANT (95443717688888), KR_TIMELINE_EVENT_WRAP_TS33},
+    {G_GINT64_CONSTANT (47721858844444), KR_TIMELINE_EVENT_WRAP_RTP32},
+    {G_GINT64_CONSTANT (4294967296000000), KR_TIMELINE_EVENT_WRAP_MS32},
+};
+
+/* Whether @p can follow a buffer at @last when @expected is the end of that buffer. */
+gboolean
+kr_timeline_is_regular (const KrTimelineStream *stream, gint64 p, gint64 expected, gint64 last)
+{
+  const KrTimelineConfig *config = &stream->timeline->config;
+  gint64 error = kr_sub_saturated (p, expected);
+
+  return p > last && error <= config->max_gap &&
+         error >= -MAX (config->jitter, stream->last_duration);
+}
+
+static void
+begin_marks (KrTimeline *timeline)
+{
+  KrTimelineStream *stream;
+
+  for (stream = timeline->streams; stream != NULL; stream = stream->next)
+    stream->mark = stream->last;
+}
+
+/* a: a sibling has found the jump before. */
+static gboolean
+join_sibling (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  KrEpochs *epochs = &stream->timeline->epochs;
+  gint64 late = 0;
+  guint i = epochs->n;
+
+  if (push->arrival != KR_TIME_NONE && stream->last_arrival != KR_TIME_NONE)
+    late = MAX (0, push->arrival - stream->last_arrival - push->duration);
+  while (i-- > 0 && epochs->list[i].number > stream->epoch) {
+    KrEpoch *epoch = &epochs->list[i];
+    gint64 p = kr_epoch_map (epoch, push->t);
+    gint64 error = kr_sub_saturated (p, expected);
+
+    if (error < -JOIN_WINDOW || (error > JOIN_WINDOW + late && !stream->restarted))
+      continue;
+    stream->epoch = epoch->number;
+    stream->extra = 0;
+    stream->residual = MAX (0, -error);
+    push->p = kr_add_saturated (p, stream->residual);
+    push->out->flags |= KR_TIMELINE_OUT_DISCONT | KR_TIMELINE_OUT_NEW_SESSION;
+    if (epoch->creator != stream)
+      epoch->parent = 0; /* it is not its creator's alone any more */
+    stream->candidate.n = 0;
+    return TRUE;
+  }
+  return FALSE;
+}
+
+/* b: the source's counter has started anew; the step is exact, so one buffer is proof. */
+static gboolean
+undo_wrap (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  guint i;
+
+  for (i = 0; i < 2 * G_N_ELEMENTS (wraps); i++) {
+    gint64 shift = wraps[i / 2].period * (i % 2 == 0 ? 1 : -1);
+    gint64 p = kr_add_saturated (push->p, shift);
+
+    if (!kr_timeline_is_regular (stream, p, expected, stream->last))
+      continue;
+    stream->epoch =
+        kr_epochs_begin_shifted (&stream->timeline->epochs, stream->epoch, shift)->number;
+    push->p = p;
+    kr_timeline_drop_candidate (stream);
+    kr_timeline_emit (stream, push, wraps[i / 2].kind, shift, 0);
+    return TRUE;
+  }
+  return FALSE;
+}
+
+/* Another stream of the same epoch has got there: the time between is real. */
+static gboolean
+sibling_is_near (KrTimelineStream *stream, gint64 p)
+{
+  KrTimelineStream *other;
+
+  for (other = stream->timeline->streams; other != NULL; other = other->next)
+    if (kr_timeline_is_sibling (stream, other) && other->epoch == stream->epoch &&
+        other->extra == stream->extra && other->candidate.n == 0 &&
+        ABS (kr_sub_saturated (other->last, p)) <= JOIN_WINDOW)
+      return TRUE;
+  return FALSE;
+}
+
+/* c: what is missing has been lost: the second clock, arrival or a sibling, says so too. */
+static gboolean
+keep_gap (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  gint64 gap = kr_sub_saturated (push->p, expected);
+  gboolean agreed = FALSE;
+
+  if (gap <= 0 || stream->timeline->config.gap_policy != KR_TIMELINE_GAP_KEEP)
+    return FALSE;
+  if (push->arrival != KR_TIME_NONE && stream->last_arrival != KR_TIME_NONE) {
+    gint64 difference = kr_sub_saturated (push->arrival - stream->last_arrival,
+                                          kr_sub_saturated (push->t, stream->last_t));
+    agreed = ABS (difference) <= CLOCKS_AGREE;
+  }
+  if (!agreed && !sibling_is_near (stream, push->p))
+    return FALSE;
+  stream->stats.gaps++;
+  stream->stats.gap_ns += (guint64)gap;
+  push->out->flags |= KR_TIMELINE_OUT_DISCONT;
+  kr_timeline_drop_candidate (stream);
+  kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_GAP, gap, gap);
+  return TRUE;
+}
+
+static gboolean
+is_used (const KrTimeline *timeline, guint epoch)
+{
+  const KrTimelineStream *stream;
+
+  for (stream = timeline->streams; stream != NULL; stream = stream->next)
+    if (stream->started && !stream->eos && stream->epoch == epoch)
+      return TRUE;
+  return FALSE;
+}
+
+/* Moves a stream out of an epoch; forgets the epoch if it was the last one in it, so that a
+ * late stream does not start there. */
+static void
+leave_epoch (KrTimelineStream *stream, guint to)
+{
+  guint from = stream->epoch;
+
+  stream->epoch = to;
+  if (!is_used (stream->timeline, from))
+    kr_epochs_remove (&stream->timeline->epochs, from);
+}
+
+/* d: the jump was a burst of wild stamps, and the old time goes on. */
+static gboolean
+return_to_older (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  const KrTimelineConfig *config = &stream->timeline->config;
+  KrEpochs *epochs = &stream->timeline->epochs;
+  guint i = epochs->n;
+
+  while (i-- > 0) {
+    KrEpoch *epoch = &epochs->list[i];
+    gint64 p = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
+    gint64 error = kr_sub_saturated (p, expected);
+    gint64 delta = kr_sub_saturated (push->p, expected);
+
+    if (epoch->number >= stream->epoch || epoch->successor != 0 || error < -config->jitter ||
+        error > MAX (config->jitter, 2 * push->duration))
+      continue;
+    stream->residual = 0;
+    push->p = p;
+    push->out->flags |= KR_TIMELINE_OUT_DISCONT;
+    leave_epoch (stream, epoch->number);
+    kr_timeline_drop_candidate (stream);
+    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_OUTLIER_RETURN, delta, 0);
+    return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
+sibling_took_it (const KrTimelineStream *stream)
+{
+  const KrTimelineStream *other;
+
+  for (other = stream->timeline->streams; other != NULL; other = other->next)
+    if (kr_timeline_is_sibling (stream, other) && other->candidate.n > 0 &&
+        ABS (kr_sub_saturated (other->candidate.error, stream->candidate.error)) <= SAME_JUMP)
+      return TRUE;
+  return FALSE;
+}
+
+/* Whether the stamp goes on where the candidate's last one left off. */
+static gboolean
+extends (const KrCandidate *candidate, const KrPush *push, gint64 jitter)
+{
+  gint64 step = kr_sub_saturated (push->t, candidate->t);
+  gint64 limit = MAX (2 * push->duration, jitter);
+
+  if (candidate->n == 0)
+    return FALSE;
+  if (ABS (kr_sub_saturated (step, push->duration)) <= limit)
+    return TRUE;
+  /* Pictures at a variable rate: their own arrival vouches for them. */
+  return push->arrival != KR_TIME_NONE && candidate->arrival != KR_TIME_NONE && step > 0 &&
+         ABS (step - (push->arrival - candidate->arrival)) <= limit;
+}
+
+static void
+note_candidate (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  KrCandidate *candidate = &stream->candidate;
+  const KrTimelineConfig *config = &stream->timeline->config;
+  gint64 step = kr_sub_saturated (push->t, candidate->t);
+
+  if (extends (candidate, push, config->jitter)) {
+    candidate->n++;
+    candidate->n_loose++;
+  } else if (candidate->n > 0 && step > 0 && step <= config->max_gap) {
+    /* Without a duration and without arrival there is no telling what is regular; that it goes
+     * forward has to do, but with more patience. */
+    candidate->n_loose++;
+  } else {
+    kr_timeline_drop_candidate (stream);
+    *candidate = (KrCandidate){.n = 1,
+                               .n_loose = 1,
+                               .t0 = push->t,
+                               .error = kr_sub_saturated (push->p, expected),
+                               .expected = expected,
+                               .arrival0 = push->arrival,
+                               .outage = push->outage};
+  }
+  candidate->t = push->t;
+  candidate->arrival = push->arrival;
+}
+
+static gboolean
+is_confirmed (const KrTimelineStream *stream, const KrPush *push)
+{
+  const KrCandidate *candidate = &stream->candidate;
+  guint confirm = stream->timeline->config.confirm;
+
+  return candidate->n >= confirm || candidate->n_loose >= 3 * confirm || push->hint ||
+         candidate->outage || sibling_took_it (stream);
+}
+
+static KrTimelineEventKind
+kind_of_jump (const KrTimelineStream *stream, gint64 error)
+{
+  if (error > 0)
+    return KR_TIMELINE_EVENT_JUMP_FORWARD;
+  return error >= -stream->timeline->config.max_gap ? KR_TIMELINE_EVENT_OVERLAP
+                                                    : KR_TIMELINE_EVENT_JUMP_BACK;
+}
+
+/* Where the new session begins in the output: right behind the old one. After an outage its
+ * arrival tells how much time has really passed. Streams that all had ended start together. */
+static gint64
+base_of_session (KrTimelineStream *stream)
+{
+  const KrTimeline *timeline = stream->timeline;
+  const KrCandidate *candidate = &stream->candidate;
+  const KrTimelineStream *other;
+  gint64 base = candidate->expected;
+
+  if (candidate->outage && candidate->arrival0 != KR_TIME_NONE && timeline->clock.known &&
+      timeline->config.gap_policy == KR_TIMELINE_GAP_KEEP)
+    base = MAX (base, kr_sub_saturated (candidate->arrival0, timeline->clock.baseline));
+  if (stream->restarted)
+    for (other = timeline->streams; other != NULL; other = other->next)
+      if (other->started && (other->eos || other->restarted) &&
+          other->kind != KR_TIMELINE_SPARSE)
+        base = MAX (base, kr_add_saturated (other->last, other->last_duration));
+  return base;
+}
+
+static void
+begin_session (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  KrTimeline *timeline = stream->timeline;
+  KrCandidate candidate = stream->candidate;
+  gint64 base = base_of_session (stream);
+  guint parent = stream->epoch;
+  KrEpoch *epoch = kr_epochs_begin (&timeline->epochs, candidate.t0, base);
+
+  epoch->parent = parent;
+  epoch->creator = stream;
+  begin_marks (timeline);
+  kr_clock_restart_drift (&timeline->clock);
+  stream->epoch = epoch->number;
+  stream->extra = 0;
+  stream->residual = 0;
+  stream->candidate.n = 0;
+  push->p = kr_epoch_map (epoch, push->t);
+  if (push->p <= stream->last) {
+    stream->residual = kr_sub_saturated (expected, push->p);
+    push->p = expected;
+  }
+  push->out->flags |= KR_TIMELINE_OUT_DISCONT | KR_TIMELINE_OUT_NEW_SESSION;
+  kr_timeline_emit (stream, push, kind_of_jump (stream, candidate.error), candidate.error,
+                    kr_sub_saturated (base, candidate.expected));
+}
+
+/**
+ * kr_timeline_classify:
+ * @push: with p = the mapped time, which does not follow @expected
+ *
+ * Finds out what happened, first match, and sets p: joins, begins or leaves an epoch, or puts
+ * the buffer where it was expected until more is known. docs/timestamps.md has the rules.
+ */
+void
+kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  if (join_sibling (stream, push, expected) || undo_wrap (stream, push, expected) ||
+      keep_gap (stream, push, expected) || return_to_older (stream, push, expected))
+    return;
+  note_candidate (stream, push, expected);
+  if (is_confirmed (stream, push)) {
+    begin_session (stream, push, expected);
+    return;
+  }
+  push->p = expected;
+  push->extrapolated = TRUE;
+}
+
+static gboolean
+siblings_stayed (KrTimelineStream *stream, guint parent)
+{
+  gint64 settle = stream->timeline->config.settle;
+  KrTimelineStream *other;
+
+  for (other = stream->timeline->streams; other != NULL; other = other->next)
+    if (kr_timeline_is_sibling (stream, other) && other->epoch == parent &&
+        other->candidate.n == 0 && kr_sub_saturated (other->last, other->mark) >= settle)
+      return TRUE;
+  return FALSE;
+}
+
+/**
+ * kr_timeline_settle:
+ *
+ * Ends an epoch that concerned its creator alone: the siblings have gone on in the old one for
+ * config.settle. The stream returns to the common map without a step in its output. What it has
+ * overlapped decays; a larger difference stays as its private constant.
+ */
+void
+kr_timeline_settle (KrTimelineStream *stream, KrPush *push)
+{
+  KrEpochs *epochs = &stream->timeline->epochs;
+  KrEpoch *epoch = kr_epochs_find (epochs, stream->epoch);
+  KrEpoch *parent;
+  gint64 difference, found;
+  guint to;
+
+  if (G_LIKELY (epoch == NULL || epoch->parent == 0) || epoch->creator != stream)
+    return;
+  parent = kr_epochs_find (epochs, epoch->parent);
+  if (parent == NULL) {
+    epoch->parent = 0;
+    return;
+  }
+  if (!siblings_stayed (stream, epoch->parent))
+    return;
+  found = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
+  difference = kr_sub_saturated (found, kr_epoch_map (parent, push->t));
+  to = epoch->parent;
+  leave_epoch (stream, to);
+  stream->extra = 0;
+  if (difference >= 0 && difference <= MAX_OVERLAP)
+    stream->residual = kr_add_saturated (stream->residual, difference);
+  else
+    stream->extra = difference;
+  push->p = found;
+  kr_timeline_emit (stream, push,
+                    stream->extra != 0 ? KR_TIMELINE_EVENT_STREAM_JUMP
+                                       : KR_TIMELINE_EVENT_STREAM_OVERLAP,
+                    difference, 0);
+}

@@ -1,0 +1,245 @@
+/* keeprolling - from input to output time
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "plugins/common/timeline-private.h"
+
+/* A live source may be this far from the pipeline's running time before it is moved there. */
+#define ANCHOR_DISTANCE (2 * KR_SECOND)
+/* Streams further apart than this do not share a clock. */
+#define UNRELATED_DISTANCE (10 * KR_SECOND)
+
+/* Where the source is, by the furthest of the other streams. FALSE if there is none. */
+gboolean
+kr_timeline_sibling_position (KrTimelineStream *stream, gint64 *ret_position)
+{
+  KrTimelineStream *other;
+  gboolean found = FALSE;
+  gint64 position = G_MININT64;
+
+  for (other = stream->timeline->streams; other != NULL; other = other->next) {
+    if (!kr_timeline_is_sibling (stream, other))
+      continue;
+    position = MAX (position, other->last);
+    found = TRUE;
+  }
+  if (found)
+    *ret_position = position;
+  return found;
+}
+
+void
+kr_timeline_drop_candidate (KrTimelineStream *stream)
+{
+  stream->stats.outliers += stream->candidate.n;
+  stream->candidate.n = 0;
+}
+
+/* Buffers without a stamp that can be believed follow the last one. */
+static void
+extrapolate (KrPush *push, gint64 expected)
+{
+  push->p = expected;
+  push->extrapolated = TRUE;
+}
+
+static gboolean
+is_arrival_off (const KrTimelineStream *stream, const KrPush *push, gint64 p, gint64 limit)
+{
+  const KrClock *clock = &stream->timeline->clock;
+  gint64 distance;
+
+  if (push->arrival == KR_TIME_NONE)
+    return TRUE;
+  distance = kr_sub_saturated (kr_sub_saturated (push->arrival, clock->baseline), p);
+  return ABS (distance) > limit;
+}
+
+static void
+place_first_of_group (KrTimelineStream *stream, KrPush *push)
+{
+  KrTimeline *timeline = stream->timeline;
+  gint64 out = MAX (push->t, 0);
+  gboolean anchor = push->arrival != KR_TIME_NONE &&
+                    ABS (kr_sub_saturated (push->t, push->arrival)) > ANCHOR_DISTANCE;
+
+  if (anchor)
+    out = push->arrival;
+  stream->epoch = kr_epochs_begin (&timeline->epochs, push->t, out)->number;
+  push->p = out;
+  if (anchor)
+    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_ANCHOR, out - push->t, 0);
+  else if (push->t < 0)
+    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_SHIFT_NEGATIVE, -push->t, 0);
+}
+
+/* A stream that comes late uses the map that is there. One whose stamps have nothing to do with
+ * the others' gets a private constant: better somewhere than hours away. */
+static void
+place_first_of_stream (KrTimelineStream *stream, KrPush *push)
+{
+  KrEpoch *epoch = kr_epochs_newest (&stream->timeline->epochs);
+  gint64 p = kr_epoch_map (epoch, push->t);
+  gint64 position;
+
+  stream->epoch = epoch->number;
+  push->p = p;
+  if (!kr_timeline_sibling_position (stream, &position) ||
+      ABS (kr_sub_saturated (p, position)) <= UNRELATED_DISTANCE ||
+      !is_arrival_off (stream, push, p, UNRELATED_DISTANCE))
+    return;
+  stream->extra = kr_sub_saturated (position, p);
+  push->p = position;
+  kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_UNRELATED_CLOCK, stream->extra, 0);
+}
+
+/* The epoch the stream is in; the newest one if its own has been forgotten. */
+static KrEpoch *
+current_epoch (KrTimelineStream *stream)
+{
+  KrEpochs *epochs = &stream->timeline->epochs;
+  KrEpoch *epoch = kr_epochs_find (epochs, stream->epoch);
+
+  if (G_UNLIKELY (epoch == NULL)) {
+    epoch = kr_epochs_newest (epochs);
+    stream->epoch = epoch->number;
+  }
+  return epoch;
+}
+
+/* An epoch that was re-anchored as a whole hands its streams over at one input time.
+ *
+ * Returns: by how much the output time of @t changes */
+static gint64
+follow_successor (KrTimelineStream *stream, const KrEpoch *epoch, KrPush *push)
+{
+  KrEpoch *successor;
+  gint64 shift;
+
+  if (epoch->successor == 0 || push->t < epoch->successor_at)
+    return 0;
+  successor = kr_epochs_find (&stream->timeline->epochs, epoch->successor);
+  if (successor == NULL)
+    return 0;
+  shift = kr_sub_saturated (kr_epoch_map (successor, push->t), kr_epoch_map (epoch, push->t));
+  stream->epoch = successor->number;
+  push->out->flags |= KR_TIMELINE_OUT_DISCONT;
+  return shift;
+}
+
+static void
+place_next (KrTimelineStream *stream, KrPush *push)
+{
+  KrEpoch *epoch = current_epoch (stream);
+  gint64 last = stream->last;
+  gint64 expected;
+
+  if (G_UNLIKELY (epoch->successor != 0 || epoch->parent != 0)) {
+    last = kr_add_saturated (last, follow_successor (stream, epoch, push));
+    kr_timeline_settle (stream, push);
+    epoch = current_epoch (stream);
+  }
+  expected = kr_add_saturated (last, stream->last_duration);
+  push->p = kr_add_saturated (kr_epoch_map (epoch, push->t),
+                              kr_add_saturated (stream->extra, stream->residual));
+  if (G_LIKELY (kr_timeline_is_regular (stream, push->p, expected, last))) {
+    if (G_UNLIKELY (stream->candidate.n > 0))
+      kr_timeline_drop_candidate (stream);
+    return;
+  }
+  kr_timeline_classify (stream, push, expected);
+}
+
+void
+kr_timeline_place (KrTimelineStream *stream, KrPush *push)
+{
+  if (push->t == KR_TIME_NONE) {
+    gint64 first = 0;
+
+    if (!stream->started && !kr_timeline_sibling_position (stream, &first) &&
+        push->arrival != KR_TIME_NONE)
+      first = push->arrival;
+    extrapolate (push, stream->started ? stream->last + stream->last_duration : first);
+  } else if (stream->timeline->epochs.n == 0) {
+    place_first_of_group (stream, push);
+    /* Buffers without any stamp may have gone before. */
+    if (stream->started && push->p <= stream->last) {
+      KrEpoch *epoch = kr_epochs_newest (&stream->timeline->epochs);
+
+      push->p = stream->last + stream->last_duration;
+      epoch->base_out = epoch->pieces[0].out = push->p;
+    }
+  } else if (!stream->started || stream->epoch == 0) {
+    place_first_of_stream (stream, push);
+  } else {
+    place_next (stream, push);
+  }
+}
+
+/* Subtitles and metadata: a pause says nothing, so there is nothing to expect. What the other
+ * streams have found out is applied; the rest must be near them. */
+void
+kr_timeline_place_sparse (KrTimelineStream *stream, KrPush *push)
+{
+  KrEpochs *epochs = &stream->timeline->epochs;
+  guint i = epochs->n;
+  gint64 position;
+
+  if (push->t == KR_TIME_NONE || i == 0) {
+    kr_timeline_place (stream, push);
+    return;
+  }
+  if (!kr_timeline_sibling_position (stream, &position))
+    position = push->arrival != KR_TIME_NONE
+                   ? kr_sub_saturated (push->arrival, stream->timeline->clock.baseline)
+                   : KR_TIME_NONE;
+  while (i-- > 0) {
+    KrEpoch *epoch = &epochs->list[i];
+
+    push->p = kr_epoch_map (epoch, push->t);
+    if (position != KR_TIME_NONE &&
+        ABS (kr_sub_saturated (push->p, position)) > UNRELATED_DISTANCE)
+      continue;
+    if (stream->started && stream->epoch != epoch->number)
+      push->out->flags |= KR_TIMELINE_OUT_DISCONT;
+    stream->epoch = epoch->number;
+    return;
+  }
+  stream->stats.outliers++;
+  extrapolate (push, MAX (position, stream->started ? stream->last : 0));
+}
+
+/* Smooths arrivals into stamps: each buffer moves by at most a sixteenth of its error and a
+ * quarter of its duration. For sources whose stamps are worth nothing; lip-sync is only as good
+ * as the arrivals are. */
+void
+kr_timeline_place_by_arrival (KrTimelineStream *stream, KrPush *push)
+{
+  gint64 target, expected, error;
+
+  if (push->arrival == KR_TIME_NONE) {
+    kr_timeline_place (stream, push);
+    return;
+  }
+  if (stream->timeline->epochs.n == 0)
+    kr_epochs_begin (&stream->timeline->epochs, push->arrival, push->arrival);
+  stream->epoch = kr_epochs_newest (&stream->timeline->epochs)->number;
+  target = push->arrival;
+  push->p = target;
+  push->corrected = TRUE;
+  if (!stream->started)
+    return;
+
+  expected = stream->last + stream->last_duration;
+  error = target - expected;
+  if (ABS (error) <= stream->timeline->config.max_gap) {
+    push->p = expected + CLAMP (error / 16, -push->duration / 4, push->duration / 4);
+    return;
+  }
+  push->out->flags |= KR_TIMELINE_OUT_DISCONT;
+  if (error > 0) {
+    stream->stats.gaps++;
+    stream->stats.gap_ns += (guint64)error;
+  }
+  kr_timeline_emit (stream, push, error > 0 ? KR_TIMELINE_EVENT_GAP : KR_TIMELINE_EVENT_OVERLAP,
+                    error, MAX (error, 0));
+}
