@@ -5,10 +5,15 @@
 
 #include <gst/gst.h>
 
+#include "plugins/growthmonitorsink.h"
+
 static gboolean
 plugin_init (GstPlugin *plugin)
 {
-  return TRUE;
+  gboolean registered = FALSE;
+
+  registered |= GST_ELEMENT_REGISTER (growthmonitorsink, plugin);
+  return registered;
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, keeprolling,
