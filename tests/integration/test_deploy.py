@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+# keeprolling - what is shipped for systemd and Prometheus does what it says
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import re
+import shutil
+import subprocess
+
+from support import BUILD, SOURCE, Skip, check, run, test
+
+UNIT = BUILD / 'deploy' / 'keeprolling@.service'
+PROMETHEUS = SOURCE / 'deploy' / 'prometheus'
+
+
+def tool(name):
+    """The path of a tool that only the tests need; ./bootstrap fetches promtool on its own."""
+    path = shutil.which(name) or shutil.which(name, path=BUILD / 'tools')
+    if path is None:
+        raise Skip(f'{name} is not installed')
+    return path
+
+
+def call(*command):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL)
+
+
+@test
+def alert_rules_hold(t):
+    done = call(tool('promtool'), 'test', 'rules', PROMETHEUS / 'keeprolling.test.yml')
+    check(done.returncode == 0, done.stdout + done.stderr)
+
+
+@test
+def every_alert_rule_has_a_test(t):
+    rules = set(re.findall(r'- alert: (\w+)', (PROMETHEUS / 'keeprolling.rules.yml').read_text()))
+    tested = set(re.findall(r'alertname: (\w+)\n\s+exp_alerts:\n',
+                            (PROMETHEUS / 'keeprolling.test.yml').read_text()))
+    check(rules == tested, f'rules without a test that sees them fire: {sorted(rules - tested)}')
+
+
+@test
+def the_unit_is_sandboxed(t):
+    done = call(tool('systemd-analyze'), 'security', '--offline=true', '--threshold=40', UNIT)
+    check(done.returncode == 0, done.stdout[-600:] + done.stderr)
+
+
+@test
+def the_unit_names_what_restarting_cannot_cure(t):
+    unit = UNIT.read_text()
+    codes = re.search(r'^RestartPreventExitStatus=(.*)$', unit, re.M)[1].split()
+    check(codes == ['64', '65', '66', '78'], f'RestartPreventExitStatus={codes}')
+    check('Type=notify' in unit and 'WatchdogSec=30' in unit, 'no readiness or no watchdog')
+
+
+if __name__ == '__main__':
+    run()
