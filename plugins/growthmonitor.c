@@ -38,7 +38,9 @@ struct _KrGrowthMonitor {
   KrGrowthConfig config;
   gboolean fatal;
   gboolean finished, ended, continued;
-  GstClockTime stopped_at, paused_ns; /* of a pause; pauses not yet told to growth */
+  gboolean held;          /* the owner is not meant to play */
+  GstClockTime held_at;   /* since when */
+  GstClockTime paused_ns; /* past holds, not yet told to growth */
 
   /* A sink that tells which file is open. */
   gboolean follows, adopts; /* adopts: the first that announces */
@@ -66,7 +68,8 @@ kr_growth_monitor_new (GstElement *owner, GstElement *sink, const char *watch_lo
   monitor->adopts = target.watch == NULL;
   monitor->announcer = target.follows ? target.element : NULL;
   monitor->clock = gst_system_clock_obtain ();
-  monitor->stopped_at = GST_CLOCK_TIME_NONE;
+  monitor->held = TRUE;
+  monitor->held_at = gst_clock_get_time (monitor->clock);
   g_mutex_init (&monitor->sampling);
   g_mutex_init (&monitor->lock);
   return monitor;
@@ -243,7 +246,7 @@ take_order (KrGrowthMonitor *monitor, Order *ret_order)
   gboolean wanted;
 
   g_mutex_lock (&monitor->lock);
-  wanted = monitor->owner != NULL && !monitor->ended;
+  wanted = monitor->owner != NULL && !monitor->ended && !monitor->held;
   if (wanted) {
     *ret_order = (Order){
         .owner = gst_object_ref (monitor->owner),
@@ -371,11 +374,63 @@ take_sample (KrGrowthMonitor *monitor, GstClockTime now)
   gst_object_unref (order.owner);
 }
 
+/* What is asked of the pipeline, or of the part of it that is locked apart from the rest. */
+static gboolean
+is_meant_to_play (GstElement *owner)
+{
+  g_autoptr (GstElement) top = gst_object_ref (owner);
+  gboolean active, meant;
+
+  GST_OBJECT_LOCK (owner);
+  active = GST_STATE (owner) == GST_STATE_PLAYING ||
+           GST_STATE_PENDING (owner) != GST_STATE_VOID_PENDING;
+  GST_OBJECT_UNLOCK (owner);
+  while (!gst_element_is_locked_state (top)) {
+    GstObject *parent = gst_object_get_parent (GST_OBJECT (top));
+
+    if (parent == NULL)
+      break;
+    gst_object_unref (top);
+    top = GST_ELEMENT (parent);
+  }
+  GST_OBJECT_LOCK (top);
+  meant = GST_STATE_TARGET (top) == GST_STATE_PLAYING;
+  GST_OBJECT_UNLOCK (top);
+  return active && meant;
+}
+
+/* Called with the lock held. */
+static gboolean
+end_hold (KrGrowthMonitor *monitor)
+{
+  const GstClockTime now = gst_clock_get_time (monitor->clock);
+
+  if (!monitor->held)
+    return FALSE;
+  monitor->held = FALSE;
+  monitor->paused_ns += now - MIN (now, monitor->held_at);
+  return TRUE;
+}
+
 static void
 on_timer (gpointer data, GstClockTime now)
 {
   KrGrowthMonitor *monitor = data;
+  g_autoptr (GstElement) owner = NULL;
 
+  g_mutex_lock (&monitor->lock);
+  if (monitor->owner != NULL)
+    owner = gst_object_ref (monitor->owner);
+  g_mutex_unlock (&monitor->lock);
+  if (owner == NULL)
+    return;
+  if (!is_meant_to_play (owner)) {
+    kr_growth_monitor_hold (monitor);
+    return;
+  }
+  g_mutex_lock (&monitor->lock);
+  end_hold (monitor);
+  g_mutex_unlock (&monitor->lock);
   g_mutex_lock (&monitor->sampling);
   take_sample (monitor, now);
   g_mutex_unlock (&monitor->sampling);
@@ -396,43 +451,49 @@ kr_growth_monitor_configure (KrGrowthMonitor *monitor, const KrGrowthConfig *con
 }
 
 void
-kr_growth_monitor_run (KrGrowthMonitor *monitor)
+kr_growth_monitor_start (KrGrowthMonitor *monitor)
 {
   g_mutex_lock (&monitor->lock);
-  if (monitor->timer == NULL) {
-    const GstClockTime now = gst_clock_get_time (monitor->clock);
-
-    if (GST_CLOCK_TIME_IS_VALID (monitor->stopped_at) && now > monitor->stopped_at)
-      monitor->paused_ns += now - monitor->stopped_at;
+  if (monitor->timer == NULL)
     monitor->timer = kr_clock_timer_start (
         "growthmonitor", monitor->clock, monitor->config.interval_ns, on_timer,
         kr_growth_monitor_ref (monitor), (GDestroyNotify)kr_growth_monitor_unref);
+  g_mutex_unlock (&monitor->lock);
+}
+
+void
+kr_growth_monitor_hold (KrGrowthMonitor *monitor)
+{
+  g_mutex_lock (&monitor->lock);
+  if (!monitor->held) {
+    monitor->held = TRUE;
+    monitor->held_at = gst_clock_get_time (monitor->clock);
   }
   g_mutex_unlock (&monitor->lock);
 }
 
 void
-kr_growth_monitor_stop (KrGrowthMonitor *monitor)
+kr_growth_monitor_release (KrGrowthMonitor *monitor)
 {
-  KrClockTimer *timer;
-
   g_mutex_lock (&monitor->lock);
-  timer = g_steal_pointer (&monitor->timer);
-  if (timer != NULL)
-    monitor->stopped_at = gst_clock_get_time (monitor->clock);
+  /* From this moment on, every interval. */
+  if (end_hold (monitor) && monitor->timer != NULL)
+    kr_clock_timer_set_interval (monitor->timer, monitor->config.interval_ns);
   g_mutex_unlock (&monitor->lock);
-  /* Without a lock: the timer may want every one of them to come to its end. */
-  if (timer != NULL && !kr_clock_timer_stop (timer))
-    GST_WARNING ("the growth monitor is stuck in the file system; left behind");
 }
 
 void
 kr_growth_monitor_close (KrGrowthMonitor *monitor)
 {
-  kr_growth_monitor_stop (monitor);
+  KrClockTimer *timer;
+
   g_mutex_lock (&monitor->lock);
+  timer = g_steal_pointer (&monitor->timer);
   monitor->owner = NULL;
   g_mutex_unlock (&monitor->lock);
+  /* Without a lock: the timer may want every one of them to come to its end. */
+  if (timer != NULL && !kr_clock_timer_stop (timer))
+    GST_WARNING ("the growth monitor is stuck in the file system; left behind");
 }
 
 void

@@ -55,11 +55,16 @@ KrGrowthCounters *kr_growth_monitor_counters (KrGrowthMonitor *monitor);
 void kr_growth_monitor_configure (KrGrowthMonitor *monitor, const KrGrowthConfig *config,
                                   gboolean fatal);
 
-/* To PLAYING, and from PLAYING; repeating one does nothing. kr_growth_monitor_stop() comes back
- * within a second, whatever the timer is doing. */
-void kr_growth_monitor_run (KrGrowthMonitor *monitor);
-void kr_growth_monitor_stop (KrGrowthMonitor *monitor);
-/* Nothing is posted in the owner's name after this. The numbers stay. */
+/* Starts the timer. Nothing is judged until the owner is meant to play: that is, until its
+ * pipeline is, for a sink that still waits for its first buffer is not told so itself, and just
+ * then somebody must notice that nothing comes in. */
+void kr_growth_monitor_start (KrGrowthMonitor *monitor);
+/* The owner is told to play, or to do so no longer: what lies between takes no time. The timer
+ * would notice by itself, within an interval. */
+void kr_growth_monitor_release (KrGrowthMonitor *monitor);
+void kr_growth_monitor_hold (KrGrowthMonitor *monitor);
+/* Stops the timer and cuts the tie to the owner: nothing is posted in its name after this.
+ * Comes back within a second, whatever the timer is doing. The numbers stay. */
 void kr_growth_monitor_close (KrGrowthMonitor *monitor);
 
 /* The end of the stream has come in: no stall from here on. */

@@ -377,17 +377,30 @@ change_state (GstElement *element, GstStateChange transition)
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
     open_monitor (self);
-  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
-    kr_growth_monitor_stop (self->monitor);
 
   ret = GST_ELEMENT_CLASS (kr_growth_monitor_sink_parent_class)
             ->change_state (element, transition);
 
-  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING && ret != GST_STATE_CHANGE_FAILURE)
-    kr_growth_monitor_run (self->monitor);
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret != GST_STATE_CHANGE_FAILURE)
+    kr_growth_monitor_start (self->monitor);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
       (transition == GST_STATE_CHANGE_READY_TO_PAUSED && ret == GST_STATE_CHANGE_FAILURE))
     kr_growth_monitor_close (self->monitor);
+  return ret;
+}
+
+/* For the exact moment of a pause and its end; see kr_growth_monitor_start(). */
+static GstStateChangeReturn
+set_state (GstElement *element, GstState state)
+{
+  KrGrowthMonitorSink *self = KR_GROWTH_MONITOR_SINK (element);
+  GstStateChangeReturn ret;
+
+  if (state < GST_STATE_PLAYING)
+    kr_growth_monitor_hold (self->monitor);
+  ret = GST_ELEMENT_CLASS (kr_growth_monitor_sink_parent_class)->set_state (element, state);
+  if (state == GST_STATE_PLAYING && ret != GST_STATE_CHANGE_FAILURE)
+    kr_growth_monitor_release (self->monitor);
   return ret;
 }
 
@@ -663,6 +676,7 @@ kr_growth_monitor_sink_class_init (KrGrowthMonitorSinkClass *klass)
   object_class->dispose = kr_growth_monitor_sink_dispose;
   object_class->finalize = kr_growth_monitor_sink_finalize;
   element_class->change_state = change_state;
+  element_class->set_state = set_state;
   element_class->post_message = post_message;
   GST_BIN_CLASS (klass)->handle_message = handle_message;
   install_properties (object_class);

@@ -11,8 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A scan of a folder may take at most one part in this many of the time between scans. */
-#define SCAN_SHARE 10
+/* A scan of a large folder may take at most one part in SCAN_SHARE of the time between scans; a
+ * folder is large when its scan takes longer than this. */
+#define SCAN_SHARE   10
+#define LONG_SCAN_US 5000
 /* A file system may round the time of a modification down by up to 2 s (FAT). */
 #define MTIME_SLACK_NS (2 * G_GINT64_CONSTANT (1000000000))
 
@@ -198,7 +200,8 @@ scan_is_due (KrFileWatch *watch, gboolean grew, gint64 now_us)
   gboolean changed = FALSE;
   struct stat st;
 
-  if (watch->scanned_us != 0 && now_us - watch->scanned_us < watch->scan_took_us * SCAN_SHARE)
+  if (watch->scan_took_us > LONG_SCAN_US &&
+      now_us - watch->scanned_us < watch->scan_took_us * SCAN_SHARE)
     return FALSE;
   if (stat (watch->folder, &st) == 0) {
     changed = memcmp (&st.st_mtim, &watch->folder_mtime, sizeof st.st_mtim) != 0;

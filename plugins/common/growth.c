@@ -55,13 +55,15 @@ point_at (KrGrowth *growth, guint i)
   return &growth->points[(growth->first_point + i) % KR_GROWTH_N_POINTS];
 }
 
+/* From the step before this one on, so that this step's progress is part of the rate. */
 static void
-restart_window (KrGrowth *growth, guint64 now)
+restart_window (KrGrowth *growth)
 {
   growth->first_point = 0;
   growth->n_points = 1;
-  growth->points[0] = (KrGrowthPoint){.time_ns = now, .bytes = growth->grown};
-  growth->rate_good_ns = now;
+  growth->points[0] =
+      (KrGrowthPoint){.time_ns = growth->stepped_ns, .bytes = growth->grown_before};
+  growth->rate_good_ns = growth->stepped_ns;
 }
 
 /* Keeps one point at or before the beginning of the window and drops what is older. */
@@ -184,15 +186,17 @@ static gboolean
 take_sample (KrGrowth *growth, const KrGrowthSample *sample, guint64 now)
 {
   const gboolean input = sample->bytes_in > growth->last.bytes_in || sample->blocked;
-  const gboolean progress = take_progress (growth, sample);
+  gboolean progress;
 
+  growth->grown_before = growth->grown;
+  progress = take_progress (growth, sample);
   if (input)
     growth->input_ns = now;
   if (progress) {
     growth->progress_ns = now;
     growth->pending = FALSE;
     if (!growth->progressed)
-      restart_window (growth, now);
+      restart_window (growth);
     growth->progressed = TRUE;
   } else if (input && !growth->pending) {
     growth->pending = TRUE;
@@ -336,7 +340,7 @@ leave_stall (KrGrowth *growth, guint64 now)
   /* What the outage did to the rate and to the wait for a keyframe is told already. */
   if (growth->fault != KR_GROWTH_NO_KEYFRAME)
     growth->keyframe_from_ns = now;
-  restart_window (growth, now);
+  restart_window (growth);
   return KR_GROWTH_EVENT_RECOVERED;
 }
 
@@ -374,12 +378,13 @@ oversleeps (KrGrowth *growth, const KrGrowthConfig *config, gboolean progress, g
 static void
 restart_ages (KrGrowth *growth, guint64 now)
 {
+  growth->grown_before = growth->grown;
   growth->started_ns = growth->stepped_ns = growth->input_ns = growth->progress_ns = now;
   growth->keyframe_ns = growth->keyframe_from_ns = now;
   growth->progressed = growth->pending = growth->overslept = FALSE;
   growth->state = KR_GROWTH_WAITING;
   growth->fault = KR_GROWTH_NO_FAULT;
-  restart_window (growth, now);
+  restart_window (growth);
 }
 
 void

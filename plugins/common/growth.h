@@ -115,9 +115,10 @@ typedef struct {
   KrGrowthSample last;
   gboolean file_known; /* in this generation */
   guint64 known_device, known_inode;
-  guint64 carried; /* total of the generations before */
-  guint64 total;   /* as of the last sample */
-  guint64 grown;   /* sum of all progress */
+  guint64 carried;      /* total of the generations before */
+  guint64 total;        /* as of the last sample */
+  guint64 grown;        /* sum of all progress */
+  guint64 grown_before; /* ...as of the last sample */
 
   KrGrowthPoint points[KR_GROWTH_N_POINTS]; /* ring: `grown` over the window */
   guint first_point, n_points;
