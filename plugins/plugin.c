@@ -6,6 +6,7 @@
 #include <gst/gst.h>
 
 #include "plugins/growthmonitorsink.h"
+#include "plugins/timestampregen.h"
 
 static gboolean
 plugin_init (GstPlugin *plugin)
@@ -13,6 +14,7 @@ plugin_init (GstPlugin *plugin)
   gboolean registered = FALSE;
 
   registered |= GST_ELEMENT_REGISTER (growthmonitorsink, plugin);
+  registered |= GST_ELEMENT_REGISTER (timestampregen, plugin);
   return registered;
 }
 
