@@ -17,6 +17,7 @@ typedef struct {
 
 /* In alphabetical order: --help prints them so. */
 static const Command commands[] = {
+    {"check", kr_cmd_check, "check pipeline files and report everything that is wrong"},
     {NULL, NULL, NULL},
 };
 
