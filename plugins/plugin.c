@@ -5,6 +5,7 @@
 
 #include <gst/gst.h>
 
+#include "plugins/atomicfilesink.h"
 #include "plugins/growthmonitorsink.h"
 #include "plugins/timestampregen.h"
 
@@ -13,6 +14,7 @@ plugin_init (GstPlugin *plugin)
 {
   gboolean registered = FALSE;
 
+  registered |= GST_ELEMENT_REGISTER (atomicfilesink, plugin);
   registered |= GST_ELEMENT_REGISTER (growthmonitorsink, plugin);
   registered |= GST_ELEMENT_REGISTER (timestampregen, plugin);
   return registered;

@@ -54,7 +54,12 @@ gboolean kr_atomic_file_write (KrAtomicFile *file, guint64 offset, struct iovec 
                                guint n_iov, gsize *ret_written, guint *ret_calls,
                                KrIoError *ret_error);
 gboolean kr_atomic_file_truncate (KrAtomicFile *file, guint64 size, KrIoError *ret_error);
+/* fdatasync. After a failure the kernel has forgotten what it could not write: never ask again
+ * and believe the answer. */
 gboolean kr_atomic_file_sync (KrAtomicFile *file, KrIoError *ret_error);
+/* fsync of the file of descriptor @fd, or of a folder; TRUE where a file system cannot sync
+ * folders, with *@ret_supported FALSE. */
+gboolean kr_sync_folder (int fd, gboolean *ret_supported, KrIoError *ret_error);
 /* Bytes free for us on the file's file system. */
 gboolean kr_atomic_file_free_space (const KrAtomicFile *file, guint64 *ret_bytes);
 
@@ -65,12 +70,10 @@ typedef struct {
   KrIoError error;  /* what went wrong, if anything */
 } KrFinaliseResult;
 
-/* Syncs, renames without overwriting, syncs the folder, closes and frees @file. Goes on after a
- * failed sync (the data may be there all the same, the name too) and says so. *@ret_path
- * (optional, transfer full) is the name it has now. With @expect_durable FALSE the caller knows
- * already that a sync failed: it is not tried again, and not believed. */
-KrFinaliseResult kr_atomic_file_finalise (KrAtomicFile *file, gboolean expect_durable,
-                                          char **ret_path);
+/* Renames without overwriting, syncs the folder, closes and frees @file. @synced: the caller
+ * has just synced the data with success; without it the name comes all the same, but nothing is
+ * called durable. *@ret_path (optional, transfer full) is the name the file has now. */
+KrFinaliseResult kr_atomic_file_finalise (KrAtomicFile *file, gboolean synced, char **ret_path);
 /* Closes and frees @file; it keeps its temporary name. Recovery will find it. */
 void kr_atomic_file_abandon (KrAtomicFile *file);
 /* Removes, closes and frees an empty @file; one with data is abandoned instead. */

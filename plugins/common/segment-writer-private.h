@@ -1,0 +1,77 @@
+/* keeprolling - the I/O thread's state, shared by its source files
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "plugins/common/segment-writer.h"
+
+#define KR_TS_PACKET 188
+/* KrSlice.position of bytes that were dropped. */
+#define KR_NOT_KEPT G_MAXINT64
+
+/* The open segment, or the one that opens with the next byte. */
+typedef struct {
+  GBytes *header; /* to stand at its beginning; NULL = none */
+  gboolean header_decided;
+  guint64 first_pts, last_pts, running_time;
+  gint64 utc_us;
+  guint seq;
+  guint64 position; /* where the next byte goes */
+  guint64 durable;  /* everything below is synced */
+  guint64 data;     /* bytes of the stream in it */
+  guint64 packet;   /* KR_TS_PACKET, or 1 for anything else */
+  guint64 grid;     /* packets begin at this offset */
+} KrOpenSegment;
+
+struct _KrSegmentWriter {
+  KrWriterConfig config;
+  char *instance, *hostname;
+  KrBytePipe *pipe;
+  KrWriterFunc func;
+  gpointer user_data;
+  GThread *thread;
+
+  KrAtomicFile *file; /* NULL = no file is open */
+  KrOpenSegment segment;
+  guint next_seq;
+  gboolean holding; /* the disk is full: drop until there is room and a keyframe */
+  gint64 hold_since_us, hold_checked_us;
+  gboolean resuming; /* there is space again, but no file yet */
+  char *last_path;   /* of the segment opened last, or tried to */
+  /* Written but not yet synced, oldest first: what a failed sync would lose. */
+  KrSlice *kept_first, *kept_last;
+  guint64 kept_bytes;
+  guint replaced; /* files given up since the last good sync */
+  gint64 now_us, last_flush_us, last_sync_us;
+  gint64 space_us; /* of the last look at the free space */
+  gint64 rate_us;  /* of the last rate sample */
+  guint64 rate_written;
+  double rate; /* bytes per second, smoothed */
+
+  _Atomic gboolean rewrites, failed, wants_cut;
+
+  pthread_mutex_t lock;
+  KrWriterStats stats; /* protected by lock; written by the I/O thread alone */
+};
+
+void kr_segment_writer_emit (KrSegmentWriter *writer, KrWriterEvent *event);
+void kr_segment_writer_fail (KrSegmentWriter *writer, const KrIoError *error, char *text);
+gboolean kr_segment_writer_open (KrSegmentWriter *writer, KrIoError *ret_error);
+gboolean kr_segment_writer_sync (KrSegmentWriter *writer, KrIoError *ret_error);
+void kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint64 utc_end_us);
+void kr_segment_writer_finalise (KrSegmentWriter *writer, const char *reason, gboolean synced,
+                                 gint64 utc_end_us);
+void kr_segment_writer_release_kept (KrSegmentWriter *writer);
+
+/* segment-writer-trouble.c */
+void kr_segment_writer_hold (KrSegmentWriter *writer, const KrIoError *error);
+void kr_segment_writer_check_hold (KrSegmentWriter *writer);
+void kr_segment_writer_resume (KrSegmentWriter *writer);
+void kr_segment_writer_resumed (KrSegmentWriter *writer);
+gboolean kr_segment_writer_replace (KrSegmentWriter *writer, const KrIoError *error);
+gboolean kr_segment_writer_has_space (KrSegmentWriter *writer);
+void kr_segment_writer_update_space (KrSegmentWriter *writer, gboolean force);
+void kr_segment_writer_drop (KrSegmentWriter *writer, guint64 bytes);

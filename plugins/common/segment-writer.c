@@ -1,0 +1,712 @@
+/* keeprolling - the I/O thread: from a pipe of bytes to durable segments
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "plugins/common/segment-writer-private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plugins/common/container-probe.h"
+#include "plugins/common/messages.h"
+#include "plugins/common/recovery.h"
+
+/* Slices in one pwritev(). */
+#define MAX_IOV 32
+
+void
+kr_segment_writer_emit (KrSegmentWriter *writer, KrWriterEvent *event)
+{
+  const KrOpenSegment *segment = &writer->segment;
+
+  event->first_pts = segment->first_pts;
+  event->last_pts = segment->last_pts;
+  event->running_time = segment->running_time;
+  event->utc_start_us = segment->utc_us;
+  event->seq = segment->seq;
+  writer->func (event, writer->user_data);
+}
+
+/* Takes @text. */
+void
+kr_segment_writer_fail (KrSegmentWriter *writer, const KrIoError *error, char *text)
+{
+  KrWriterEvent event = {.kind = KR_WRITER_FATAL, .error = *error, .text = text};
+
+  if (!atomic_exchange (&writer->failed, TRUE))
+    kr_segment_writer_emit (writer, &event);
+  g_free (text);
+}
+
+void
+kr_segment_writer_release_kept (KrSegmentWriter *writer)
+{
+  while (writer->kept_first != NULL) {
+    KrSlice *slice = writer->kept_first;
+
+    writer->kept_first = slice->kept_next;
+    slice->kept_next = NULL;
+    kr_byte_pipe_recycle (writer->pipe, slice);
+  }
+  writer->kept_last = NULL;
+  writer->kept_bytes = 0;
+}
+
+/* A written slice stays in memory until it is synced, within bounds. Without regular syncs that
+ * would hold the last part of a file that is lost as a whole: then it is not worth the cache.
+ */
+static void
+keep_slice (KrSegmentWriter *writer, KrSlice *slice)
+{
+  if (writer->config.sync_interval_us == 0 || writer->file == NULL || slice->consumed == 0 ||
+      slice->position == KR_NOT_KEPT || atomic_load (&writer->rewrites)) {
+    kr_byte_pipe_recycle (writer->pipe, slice);
+    return;
+  }
+  slice->kept_next = NULL;
+  if (writer->kept_last != NULL)
+    writer->kept_last->kept_next = slice;
+  else
+    writer->kept_first = slice;
+  writer->kept_last = slice;
+  writer->kept_bytes += slice->capacity;
+  while (writer->kept_bytes > 2 * writer->config.buffer_size &&
+         writer->kept_first != writer->kept_last) {
+    KrSlice *oldest = writer->kept_first;
+
+    writer->kept_first = oldest->kept_next;
+    writer->kept_bytes -= oldest->capacity;
+    oldest->kept_next = NULL;
+    kr_byte_pipe_recycle (writer->pipe, oldest);
+  }
+}
+
+static void
+account_sync (KrSegmentWriter *writer, gint64 took_us, gboolean ok)
+{
+  static const guint64 bounds[] = KR_SYNC_BUCKETS;
+  KrWriterStats *stats = &writer->stats;
+  guint bucket = 0;
+
+  G_STATIC_ASSERT (G_N_ELEMENTS (bounds) + 1 == KR_N_SYNC_BUCKETS);
+  while (bucket < G_N_ELEMENTS (bounds) && (guint64)took_us > bounds[bucket] * 1000)
+    bucket++;
+  pthread_mutex_lock (&writer->lock);
+  stats->sync_calls++;
+  stats->sync_us_sum += (guint64)took_us;
+  stats->sync_us_max = MAX (stats->sync_us_max, (guint64)took_us);
+  stats->sync_histogram[bucket]++;
+  if (ok) {
+    stats->durable += writer->segment.position - writer->segment.durable;
+    stats->segment_durable = writer->segment.position;
+    stats->oldest_dirty_us = 0;
+    stats->last_sync_utc_us = g_get_real_time ();
+  } else {
+    stats->sync_errors++;
+    stats->io_errors++;
+  }
+  pthread_mutex_unlock (&writer->lock);
+}
+
+gboolean
+kr_segment_writer_sync (KrSegmentWriter *writer, KrIoError *ret_error)
+{
+  gint64 before = g_get_monotonic_time ();
+  gboolean ok = kr_atomic_file_sync (writer->file, ret_error);
+
+  account_sync (writer, g_get_monotonic_time () - before, ok);
+  writer->last_sync_us = writer->now_us;
+  if (ok) {
+    writer->segment.durable = writer->segment.position;
+    writer->replaced = 0;
+    kr_segment_writer_release_kept (writer);
+  }
+  return ok;
+}
+
+static void
+emit_recovered (const KrRecovered *recovered, gpointer user_data)
+{
+  KrSegmentWriter *writer = user_data;
+  KrWriterEvent event = {.kind = KR_WRITER_RECOVERED,
+                         .location = recovered->path,
+                         .temp_location = recovered->temp_path,
+                         .reason = kr_recovery_action_name (recovered->action),
+                         .bytes = recovered->bytes,
+                         .lost_bytes = recovered->cut_bytes,
+                         .error = recovered->error};
+
+  if (recovered->action != KR_RECOVERY_LIVE)
+    writer->func (&event, writer->user_data);
+}
+
+/* Opens the file of writer->segment. Its position starts over. */
+gboolean
+kr_segment_writer_open (KrSegmentWriter *writer, KrIoError *ret_error)
+{
+  KrOpenSegment *segment = &writer->segment;
+  KrSegmentFields fields = {.utc_us = segment->utc_us,
+                            .seq = writer->next_seq,
+                            .instance = writer->instance,
+                            .hostname = writer->hostname};
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = kr_segment_template_expand (writer->config.tmpl, &fields, &error);
+  KrWriterEvent event = {.kind = KR_WRITER_OPENED};
+
+  g_free (writer->last_path);
+  writer->last_path = g_strdup (path != NULL ? path : error->message);
+  if (path == NULL) {
+    *ret_error = (KrIoError){.code = ENAMETOOLONG, .operation = "name a segment by"};
+    return FALSE;
+  }
+  if (writer->config.recover_names) {
+    g_autofree char *temp = kr_segment_temp_path (path);
+
+    if (access (temp, F_OK) == 0)
+      kr_recover_file (temp, NULL, emit_recovered, writer);
+  }
+  writer->file = kr_atomic_file_create (path, writer->config.on_exists, ret_error);
+  if (writer->file == NULL)
+    return FALSE;
+  segment->seq = writer->next_seq++;
+  segment->position = segment->durable = segment->data = 0;
+  pthread_mutex_lock (&writer->lock);
+  g_free (writer->stats.location);
+  writer->stats.location = g_strdup (kr_atomic_file_path (writer->file));
+  writer->stats.segment_bytes = writer->stats.segment_durable = 0;
+  writer->stats.segment_utc_us = segment->utc_us;
+  pthread_mutex_unlock (&writer->lock);
+  event.location = kr_atomic_file_path (writer->file);
+  event.temp_location = kr_atomic_file_temp_path (writer->file);
+  kr_segment_writer_emit (writer, &event);
+  if (writer->resuming)
+    kr_segment_writer_resumed (writer);
+  return TRUE;
+}
+
+static void
+forget_segment_file (KrSegmentWriter *writer)
+{
+  writer->file = NULL;
+  kr_segment_writer_release_kept (writer);
+  pthread_mutex_lock (&writer->lock);
+  g_clear_pointer (&writer->stats.location, g_free);
+  writer->stats.segment_bytes = writer->stats.segment_durable = 0;
+  writer->stats.oldest_dirty_us = 0;
+  pthread_mutex_unlock (&writer->lock);
+}
+
+/* Without EOS a muxer has not written its end. What does not play without keeps the name that
+ * says so. */
+static gboolean
+leave_incomplete (KrSegmentWriter *writer, const char *reason)
+{
+  KrProbe probe;
+  KrWriterEvent event = {.kind = KR_WRITER_INCOMPLETE, .reason = reason};
+  g_autofree char *text = NULL;
+
+  if (!atomic_load (&writer->rewrites) || g_str_equal (reason, KR_REASON_EOS))
+    return FALSE;
+  probe = kr_container_probe (kr_atomic_file_fd (writer->file), NULL, NULL, NULL);
+  if (probe.kind != KR_CONTAINER_UNKNOWN)
+    return FALSE;
+  text = g_strdup_printf ("%s is not complete (%s) and keeps its temporary name",
+                          kr_atomic_file_temp_path (writer->file), probe.detail);
+  event.text = text;
+  event.location = kr_atomic_file_path (writer->file);
+  event.temp_location = kr_atomic_file_temp_path (writer->file);
+  event.bytes = kr_atomic_file_size (writer->file);
+  kr_segment_writer_emit (writer, &event);
+  kr_atomic_file_abandon (writer->file);
+  forget_segment_file (writer);
+  return TRUE;
+}
+
+static void
+report_bad_end (KrSegmentWriter *writer, const KrFinaliseResult *result, const char *path)
+{
+  KrWriterEvent event = {.kind = KR_WRITER_SYNC_FAILED,
+                         .location = path,
+                         .error = result->error,
+                         .durable_bytes = writer->segment.durable};
+  g_autofree char *text = kr_io_error_text (&result->error, path);
+
+  event.text = text;
+  pthread_mutex_lock (&writer->lock);
+  writer->stats.io_errors++;
+  pthread_mutex_unlock (&writer->lock);
+  kr_segment_writer_emit (writer, &event);
+  if (!result->renamed)
+    kr_segment_writer_fail (writer, &result->error, g_strdup (text));
+}
+
+/* Gives the open file its final name. */
+void
+kr_segment_writer_finalise (KrSegmentWriter *writer, const char *reason, gboolean synced,
+                            gint64 utc_end_us)
+{
+  g_autofree char *path = NULL;
+  guint64 bytes = kr_atomic_file_size (writer->file);
+  gint64 before = g_get_monotonic_time ();
+  KrFinaliseResult result = kr_atomic_file_finalise (writer->file, synced, &path);
+  guint64 took = (guint64)(g_get_monotonic_time () - before);
+  KrWriterEvent event = {.kind = KR_WRITER_CLOSED,
+                         .location = path,
+                         .reason = reason,
+                         .bytes = bytes,
+                         .utc_end_us = utc_end_us,
+                         .durable = result.durable};
+
+  forget_segment_file (writer);
+  pthread_mutex_lock (&writer->lock);
+  writer->stats.segments += result.renamed ? 1 : 0;
+  writer->stats.finalise_us_sum += took;
+  writer->stats.finalise_us_max = MAX (writer->stats.finalise_us_max, took);
+  pthread_mutex_unlock (&writer->lock);
+  if (result.error.code != 0)
+    report_bad_end (writer, &result, path);
+  if (result.renamed)
+    kr_segment_writer_emit (writer, &event);
+}
+
+/* Syncs the open file and gives it its final name. Does nothing without a file. */
+void
+kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint64 utc_end_us)
+{
+  KrIoError error = {0};
+  gboolean synced = TRUE;
+
+  if (writer->file == NULL)
+    return;
+  if (writer->segment.data == 0) {
+    kr_atomic_file_discard (writer->file);
+    forget_segment_file (writer);
+    return;
+  }
+  if (!kr_segment_writer_sync (writer, &error)) {
+    /* What is still in memory goes into another file, which then is the one to close. */
+    if (!kr_segment_writer_replace (writer, &error))
+      return;
+    synced = writer->segment.durable == writer->segment.position;
+  }
+  if (!leave_incomplete (writer, reason))
+    kr_segment_writer_finalise (writer, reason, synced, utc_end_us);
+}
+
+/* Whether the stream's own first bytes are the header: then it must not stand there twice.
+ * Returns FALSE while too few bytes are there to tell. */
+static gboolean
+decide_header (KrSegmentWriter *writer, const KrSlice *slice, gsize available, gboolean final)
+{
+  KrOpenSegment *segment = &writer->segment;
+  gsize size = 0;
+  const guint8 *header;
+
+  if (segment->header_decided)
+    return TRUE;
+  if (segment->header != NULL) {
+    header = g_bytes_get_data (segment->header, &size);
+    if (memcmp (header, slice->data, MIN (size, available)) == 0) {
+      if (available < size && !final)
+        return FALSE;
+      if (available >= size)
+        g_clear_pointer (&segment->header, g_bytes_unref);
+    }
+  }
+  segment->header_decided = TRUE;
+  return TRUE;
+}
+
+/* MPEG-TS is flushed, and cut when the disk is full, on packet boundaries. */
+static void
+sniff_packets (KrSegmentWriter *writer, const KrSlice *slice, gsize available)
+{
+  KrOpenSegment *segment = &writer->segment;
+  gsize header = segment->header != NULL ? g_bytes_get_size (segment->header) : 0;
+
+  segment->packet = KR_TS_PACKET;
+  for (gsize at = 0; at < MIN (available, 4 * KR_TS_PACKET); at += KR_TS_PACKET) {
+    if (slice->data[at] != 0x47)
+      segment->packet = 1;
+  }
+  segment->grid = header % segment->packet;
+}
+
+static guint
+gather (KrSegmentWriter *writer, struct iovec *iov, gsize *ret_total, gboolean *ret_final)
+{
+  guint n = 0;
+  gsize total = 0;
+  KrSlice *slice = kr_byte_pipe_head (writer->pipe);
+
+  *ret_final = FALSE;
+  while (slice != NULL && n < MAX_IOV) {
+    /* next first: once it is there, filled is final. */
+    KrSlice *next = atomic_load_explicit (&slice->next, memory_order_acquire);
+    gsize filled = atomic_load_explicit (&slice->filled, memory_order_acquire);
+
+    if (n > 0 && slice->mark.kind != KR_MARK_NONE) {
+      *ret_final = TRUE;
+      break;
+    }
+    if (filled > slice->consumed) {
+      iov[n++] = (struct iovec){.iov_base = slice->data + slice->consumed,
+                                .iov_len = filled - slice->consumed};
+      total += filled - slice->consumed;
+    }
+    slice = next;
+  }
+  *ret_total = total;
+  return n;
+}
+
+static guint
+shorten (struct iovec *iov, guint n, gsize excess)
+{
+  while (n > 0 && excess > 0) {
+    gsize cut = MIN (excess, iov[n - 1].iov_len);
+
+    iov[n - 1].iov_len -= cut;
+    excess -= cut;
+    if (iov[n - 1].iov_len == 0)
+      n--;
+  }
+  return n;
+}
+
+/* Drops the head if it is sealed and read to its end. */
+static gboolean
+pop_consumed (KrSegmentWriter *writer)
+{
+  KrSlice *slice = kr_byte_pipe_head (writer->pipe);
+  KrSlice *next = atomic_load_explicit (&slice->next, memory_order_acquire);
+
+  if (next == NULL ||
+      slice->consumed < atomic_load_explicit (&slice->filled, memory_order_acquire))
+    return FALSE;
+  keep_slice (writer, kr_byte_pipe_take_head (writer->pipe));
+  return TRUE;
+}
+
+/* Moves the read position by @n bytes that are there. */
+static void
+consume (KrSegmentWriter *writer, gsize n, gboolean written)
+{
+  KrOpenSegment *segment = &writer->segment;
+
+  while (n > 0) {
+    KrSlice *slice = kr_byte_pipe_head (writer->pipe);
+    gsize filled = atomic_load_explicit (&slice->filled, memory_order_acquire);
+    gsize part = MIN (n, filled - slice->consumed);
+
+    slice->consumed += part;
+    n -= part;
+    if (written) {
+      segment->position += part;
+      segment->data += part;
+      segment->last_pts = atomic_load_explicit (&slice->last_pts, memory_order_relaxed);
+      slice->position = (gint64)segment->position - (gint64)slice->consumed;
+    } else {
+      /* Nothing of it will have to be written again. */
+      slice->position = KR_NOT_KEPT;
+    }
+    pop_consumed (writer);
+  }
+}
+
+static void
+account_write (KrSegmentWriter *writer, gsize n, guint calls, gboolean ok)
+{
+  pthread_mutex_lock (&writer->lock);
+  writer->stats.written += n;
+  writer->stats.write_calls += calls;
+  writer->stats.io_errors += ok ? 0 : 1;
+  writer->stats.segment_bytes = writer->segment.position;
+  if (n > 0 && writer->stats.oldest_dirty_us == 0)
+    writer->stats.oldest_dirty_us = writer->stats.looked_us;
+  pthread_mutex_unlock (&writer->lock);
+}
+
+static gboolean
+write_header (KrSegmentWriter *writer, KrIoError *ret_error)
+{
+  KrOpenSegment *segment = &writer->segment;
+  struct iovec iov;
+  gsize written, size;
+  guint calls = 0;
+  gboolean ok;
+
+  if (segment->header == NULL)
+    return TRUE;
+  iov.iov_base = (gpointer)g_bytes_get_data (segment->header, &size);
+  iov.iov_len = size;
+  ok = kr_atomic_file_write (writer->file, 0, &iov, 1, &written, &calls, ret_error);
+  segment->position = written;
+  account_write (writer, 0, calls, ok);
+  return ok;
+}
+
+/* Called with data at the head and no file. */
+static gboolean
+begin_file (KrSegmentWriter *writer)
+{
+  KrIoError error = {0};
+
+  if (!kr_segment_writer_open (writer, &error)) {
+    if (kr_io_error_class (&error) == KR_IO_FULL) {
+      kr_segment_writer_hold (writer, &error);
+    } else {
+      kr_segment_writer_fail (writer, &error, kr_io_error_text (&error, writer->last_path));
+    }
+    return FALSE;
+  }
+  if (write_header (writer, &error))
+    return TRUE;
+  if (kr_io_error_class (&error) == KR_IO_FULL)
+    kr_segment_writer_hold (writer, &error);
+  else
+    kr_segment_writer_replace (writer, &error);
+  return FALSE;
+}
+
+/* Writes what has come, as far as it can be. Returns FALSE when there is nothing more to do. */
+static gboolean
+write_some (KrSegmentWriter *writer, gboolean stopping)
+{
+  KrOpenSegment *segment = &writer->segment;
+  KrSlice *head = kr_byte_pipe_head (writer->pipe);
+  struct iovec iov[MAX_IOV];
+  gsize total, written = 0;
+  gboolean final, ok;
+  guint calls = 0, n = gather (writer, iov, &total, &final);
+  KrIoError error = {0};
+
+  final |= stopping;
+  if (total == 0)
+    return FALSE;
+  if (writer->holding || kr_segment_writer_has_failed (writer)) {
+    consume (writer, total, FALSE);
+    kr_segment_writer_drop (writer, total);
+    return TRUE;
+  }
+  if (writer->file == NULL) {
+    if (!decide_header (writer, head, iov[0].iov_len, final || n > 1))
+      return FALSE;
+    sniff_packets (writer, head, iov[0].iov_len);
+    begin_file (writer);
+    return TRUE;
+  }
+  if (!final && !atomic_load (&writer->rewrites))
+    n = shorten (iov, n,
+                 MIN (total, (segment->position + total - segment->grid) % segment->packet));
+  if (n == 0)
+    return FALSE;
+  if (!kr_segment_writer_has_space (writer))
+    return TRUE;
+  ok = kr_atomic_file_write (writer->file, segment->position, iov, n, &written, &calls, &error);
+  consume (writer, written, TRUE);
+  account_write (writer, written, calls, ok);
+  if (ok)
+    return TRUE;
+  if (kr_io_error_class (&error) == KR_IO_FULL)
+    kr_segment_writer_hold (writer, &error);
+  else
+    kr_segment_writer_replace (writer, &error);
+  return TRUE;
+}
+
+static void
+begin_segment (KrSegmentWriter *writer, KrMark *mark)
+{
+  KrOpenSegment *segment = &writer->segment;
+
+  g_clear_pointer (&segment->header, g_bytes_unref);
+  *segment = (KrOpenSegment){.header = g_steal_pointer (&mark->header),
+                             .first_pts = mark->first_pts,
+                             .last_pts = mark->first_pts,
+                             .running_time = mark->running_time,
+                             .utc_us = mark->utc_us,
+                             .packet = 1};
+  if (writer->holding)
+    kr_segment_writer_resume (writer);
+}
+
+static void
+do_mark (KrSegmentWriter *writer, KrMark *mark)
+{
+  switch (mark->kind) {
+  case KR_MARK_NONE:
+    break;
+  case KR_MARK_CUT:
+    if (writer->file != NULL)
+      kr_segment_writer_close (writer, mark->reason, mark->utc_us);
+    begin_segment (writer, mark);
+    break;
+  case KR_MARK_SEEK:
+    kr_segment_writer_set_rewrites (writer);
+    writer->segment.position = mark->offset;
+    break;
+  case KR_MARK_FINISH:
+    kr_segment_writer_close (writer, mark->reason, mark->utc_us);
+    kr_byte_pipe_finished (writer->pipe);
+    break;
+  }
+}
+
+static void
+drain (KrSegmentWriter *writer, gboolean stopping)
+{
+  do {
+    KrSlice *head = kr_byte_pipe_head (writer->pipe);
+
+    if (!head->mark_done) {
+      head->mark_done = TRUE;
+      do_mark (writer, &head->mark);
+    }
+  } while (pop_consumed (writer) || write_some (writer, stopping));
+}
+
+static void
+sync_if_due (KrSegmentWriter *writer)
+{
+  KrIoError error = {0};
+
+  if (writer->config.sync_interval_us == 0 || writer->file == NULL ||
+      writer->segment.position == writer->segment.durable)
+    return;
+  if (writer->now_us - writer->last_sync_us < writer->config.sync_interval_us)
+    return;
+  if (!kr_segment_writer_sync (writer, &error))
+    kr_segment_writer_replace (writer, &error);
+}
+
+void
+kr_segment_writer_turn (KrSegmentWriter *writer, gint64 now_us, gboolean stopping)
+{
+  writer->now_us = now_us;
+  pthread_mutex_lock (&writer->lock);
+  writer->stats.turn_us = now_us;
+  pthread_mutex_unlock (&writer->lock);
+  kr_segment_writer_check_hold (writer);
+  drain (writer, stopping);
+  writer->last_flush_us = now_us;
+  kr_segment_writer_update_space (writer, FALSE);
+  pthread_mutex_lock (&writer->lock);
+  writer->stats.looked_us = now_us;
+  pthread_mutex_unlock (&writer->lock);
+  sync_if_due (writer);
+  if (stopping)
+    kr_segment_writer_close (writer, KR_REASON_RESTART, g_get_real_time ());
+}
+
+static gpointer
+thread_main (gpointer data)
+{
+  KrSegmentWriter *writer = data;
+  gboolean going_on = TRUE;
+  sigset_t all;
+
+  /* Signals are the application's, on its own threads. SIGXFSZ above all: blocked here, a file
+   * size limit is an EFBIG like any other full disk. */
+  sigfillset (&all);
+  pthread_sigmask (SIG_BLOCK, &all, NULL);
+  while (going_on) {
+    gint64 now = g_get_monotonic_time ();
+
+    going_on = kr_byte_pipe_wait (writer->pipe, now + writer->config.flush_interval_us);
+    kr_segment_writer_turn (writer, g_get_monotonic_time (), !going_on);
+  }
+  return NULL;
+}
+
+/**
+ * kr_segment_writer_new:
+ * @config: copied, but for the template
+ * @pipe: where the bytes come from; must outlive the writer
+ * @func: told on the I/O thread about everything that happens
+ */
+KrSegmentWriter *
+kr_segment_writer_new (const KrWriterConfig *config, KrBytePipe *pipe, KrWriterFunc func,
+                       gpointer user_data)
+{
+  KrSegmentWriter *writer = g_new0 (KrSegmentWriter, 1);
+  gint64 now = g_get_monotonic_time ();
+
+  writer->config = *config;
+  writer->instance = g_strdup (config->instance);
+  writer->hostname = g_strdup (config->hostname);
+  writer->pipe = pipe;
+  writer->func = func;
+  writer->user_data = user_data;
+  writer->segment.packet = 1;
+  writer->now_us = writer->last_flush_us = writer->last_sync_us = writer->rate_us = now;
+  writer->stats.turn_us = writer->stats.looked_us = now;
+  writer->stats.runway_s = -1;
+  pthread_mutex_init (&writer->lock, NULL);
+  return writer;
+}
+
+void
+kr_segment_writer_start (KrSegmentWriter *writer, const char *thread_name)
+{
+  writer->thread = g_thread_new (thread_name, thread_main, writer);
+}
+
+void
+kr_segment_writer_stop (KrSegmentWriter *writer)
+{
+  kr_byte_pipe_wake (writer->pipe, TRUE);
+  g_clear_pointer (&writer->thread, g_thread_join);
+}
+
+void
+kr_segment_writer_free (KrSegmentWriter *writer)
+{
+  if (writer == NULL)
+    return;
+  g_assert (writer->thread == NULL);
+  kr_segment_writer_release_kept (writer);
+  if (writer->file != NULL)
+    kr_atomic_file_abandon (writer->file);
+  g_clear_pointer (&writer->segment.header, g_bytes_unref);
+  pthread_mutex_destroy (&writer->lock);
+  kr_writer_stats_clear (&writer->stats);
+  g_free (writer->last_path);
+  g_free (writer->instance);
+  g_free (writer->hostname);
+  g_free (writer);
+}
+
+void
+kr_segment_writer_set_rewrites (KrSegmentWriter *writer)
+{
+  atomic_store (&writer->rewrites, TRUE);
+}
+
+gboolean
+kr_segment_writer_has_failed (KrSegmentWriter *writer)
+{
+  return atomic_load_explicit (&writer->failed, memory_order_relaxed);
+}
+
+gboolean
+kr_segment_writer_wants_cut (KrSegmentWriter *writer)
+{
+  return atomic_load_explicit (&writer->wants_cut, memory_order_relaxed);
+}
+
+void
+kr_segment_writer_get_stats (KrSegmentWriter *writer, KrWriterStats *ret_stats)
+{
+  pthread_mutex_lock (&writer->lock);
+  *ret_stats = writer->stats;
+  ret_stats->location = g_strdup (writer->stats.location);
+  pthread_mutex_unlock (&writer->lock);
+}
+
+void
+kr_writer_stats_clear (KrWriterStats *stats)
+{
+  g_clear_pointer (&stats->location, g_free);
+}
