@@ -3,7 +3,6 @@
 
 #include "launcher/app/commands.h"
 
-#include <gst/gst.h>
 #include <json-glib/json-glib.h>
 
 #include "launcher/app/pipeline-files.h"
@@ -153,10 +152,9 @@ run_check (Check *check)
   missing = kr_pipeline_files_collect (check->arguments, paths);
   if (missing == KR_EXIT_USAGE)
     return missing;
-  if (!gst_init_check (NULL, NULL, &error))
+  if (!kr_pipeline_check_init (&error))
     return kr_command_error (KR_EXIT_SOFTWARE, "gst-inspect-1.0 may say more",
-                             "GStreamer does not start: %s",
-                             error != NULL ? error->message : "no reason given");
+                             "GStreamer does not start: %s", error->message);
   if (check->json) {
     check->builder = json_builder_new ();
     json_builder_begin_object (check->builder);

@@ -96,23 +96,24 @@ static void
 add_value_line (Reader *reader, const char *line, const char *p)
 {
   KrEntry *entry = reader->entry;
-  KrSpan span = {.literal = TRUE};
+  KrSpan span = {.place = place_at (reader, line, p), .literal = TRUE};
+  gsize length = strlen (p);
 
-  if (*p == '\0')
+  if (length == 0)
     return;
-  if (p[strlen (p) - 1] == '\\')
-    kr_problems_add (reader->problems, reader->path,
-                     place_at (reader, line, p + strlen (p) - 1),
+  if (p[length - 1] == '\\') {
+    length--;
+    kr_problems_add (reader->problems, reader->path, place_at (reader, line, p + length),
                      g_strdup ("take it away: an indented line continues the value by itself"),
                      "the line ends in '\\'");
+  }
   if (entry->value->len > 0)
     g_string_append_c (entry->value, ' ');
-  span.offset = entry->value->len;
-  span.place = place_at (reader, line, p);
-  if (entry->value->len == 0)
+  else
     entry->value_place = span.place;
+  span.offset = entry->value->len;
   g_array_append_val (entry->spans, span);
-  g_string_append (entry->value, p);
+  g_string_append_len (entry->value, p, (gssize) length);
 }
 
 static void
