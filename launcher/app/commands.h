@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 /* One file cmd-NAME.c each, and one row in the table of main.c. argv[0] is the subcommand's
  * name; argv is NULL-terminated and may be reordered. The result is a KrExitCode. */
 int kr_cmd_check (int argc, char **argv);
+int kr_cmd_recover (int argc, char **argv);
 
 /**
  * kr_command_options:

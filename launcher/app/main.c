@@ -18,6 +18,7 @@ typedef struct {
 /* In alphabetical order: --help prints them so. */
 static const Command commands[] = {
     {"check", kr_cmd_check, "check pipeline files and report everything that is wrong"},
+    {"recover", kr_cmd_recover, "finalise what crashed recordings left behind"},
     {NULL, NULL, NULL},
 };
 

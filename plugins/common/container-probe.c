@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK     (256 * 1024)
-#define TS_SYNC   0x47
-#define TS_PACKET 188
-/* Packets looked at to find the grid; most of them must agree. */
-#define GRID_PACKETS 64
+#include "plugins/common/mpegts-psi.h"
+
+#define BLOCK (256 * 1024)
+/* The end of a stream that is looked at to find where packets begin. */
+#define GRID_BYTES (64 * KR_TS_PACKET_SIZE)
+/* Read at once to find PAT and PMT. */
+#define TABLES_WINDOW (8 * 1024 * 1024)
 /* MP4 boxes walked; a day of one-second fragments has 170,000. */
 #define MAX_BOXES 4000000
 /* How far into a Matroska file its first cluster may be. */
@@ -97,146 +99,80 @@ nonzero_end (Reader *reader, guint64 end)
   return 0;
 }
 
-/* Finds where packets begin in the bytes [at, at + n): the phase at which most of the places
- * @stride apart hold a sync byte. Returns FALSE if no phase convinces. */
+/* Finds where packets begin: the phase at which most of the places a packet apart hold a sync
+ * byte; zeros count for nothing. Returns FALSE if no phase convinces. */
 static gboolean
-find_grid (const guint8 *data, gsize n, guint stride, guint *ret_phase)
+find_grid (const guint8 *data, gsize n, guint *ret_phase)
 {
-  guint best = 0, best_phase = 0, places = 0;
+  guint best = 0, places = 0;
 
-  for (guint phase = 0; phase < stride && phase < n; phase++) {
+  for (guint phase = 0; phase < KR_TS_PACKET_SIZE && phase < n; phase++) {
     guint hits = 0, possible = 0;
 
-    for (gsize at = phase; at < n; at += stride, possible++)
-      hits += data[at] == TS_SYNC;
+    for (gsize at = phase; at < n; at += KR_TS_PACKET_SIZE) {
+      hits += data[at] == KR_TS_SYNC_BYTE;
+      possible += data[at] != 0;
+    }
     if (hits > best) {
       best = hits;
-      best_phase = phase;
+      *ret_phase = phase;
       places = possible;
     }
   }
-  *ret_phase = best_phase;
-  return best >= 2 ? best * 5 >= places * 4 : best == 1 && n <= 2 * stride;
+  return best >= 2 && best * 5 >= places * 4;
 }
 
-static const guint strides[] = {TS_PACKET, 192, 204};
-
-/* The tail without zeros and without the last packet if that is incomplete. */
+/* The size without the zeros at the end and without the last packet if that is incomplete. */
 static guint64
-ts_keep (Reader *reader, guint stride, guint64 end)
+ts_keep (Reader *reader, guint64 end)
 {
-  guint lead = stride == 192 ? 4 : 0; /* M2TS: four bytes of time before the sync byte */
-
-  for (;;) {
-    guint64 start = end > GRID_PACKETS * stride ? end - GRID_PACKETS * stride : 0;
+  while (end > 0) {
+    guint64 start = end > GRID_BYTES ? end - GRID_BYTES : 0;
     gssize n = read_at (reader, start, reader->block, end - start);
     guint64 packet;
-    guint phase;
+    guint phase = 0;
 
     if (n <= 0)
       return 0;
-    /* Not a grid here: damaged, and not ours to judge. */
-    if (!find_grid (reader->block, (gsize)n, stride, &phase))
+    /* No grid here: damaged, and not ours to judge. */
+    if (!find_grid (reader->block, (gsize)n, &phase))
       return reader->size;
     /* The packet with the last byte that is not zero. */
-    packet = start + phase - lead;
+    packet = start + phase;
     if (end > packet)
-      packet += (end - 1 - packet) / stride * stride;
-    if (packet + stride <= reader->size)
-      return packet + stride;
+      packet += (end - 1 - packet) / KR_TS_PACKET_SIZE * KR_TS_PACKET_SIZE;
+    if (packet + KR_TS_PACKET_SIZE <= reader->size)
+      return packet + KR_TS_PACKET_SIZE;
     /* It is incomplete; and before it there may be zeros again. */
     end = nonzero_end (reader, packet);
-    if (end == 0)
-      return 0;
   }
+  return 0;
 }
 
-typedef struct {
-  gboolean pat, pmt;
-  guint8 is_pmt[8192 / 8];
-} Tables;
-
-static void
-look_at_pat (Tables *tables, const guint8 *section, gsize n)
-{
-  gsize length = ((section[1] & 0x0f) << 8) | section[2];
-
-  for (gsize at = 8; at + 4 <= n && at + 4 + 4 <= length + 3; at += 4) {
-    guint pid = ((section[at + 2] & 0x1f) << 8) | section[at + 3];
-
-    if (section[at] == 0 && section[at + 1] == 0)
-      continue; /* the network's, no programme */
-    tables->is_pmt[pid / 8] |= 1 << pid % 8;
-    tables->pat = TRUE;
-  }
-}
-
-/* ISO/IEC 13818-1, 2.4.3.2 (packet) and 2.4.4 (tables). The first packet of a section is enough
- * to know that it is there. */
-static void
-look_at_packet (Tables *tables, const guint8 *packet)
-{
-  guint pid = ((packet[1] & 0x1f) << 8) | packet[2];
-  gsize at = 4;
-
-  if ((packet[1] & 0xc0) != 0x40 || (packet[3] & 0x10) == 0)
-    return;
-  if ((packet[3] & 0x20) != 0)
-    at += 1 + packet[4];
-  if (at >= TS_PACKET)
-    return;
-  at += 1 + packet[at];
-  if (at + 8 > TS_PACKET)
-    return;
-  if (pid == 0 && packet[at] == 0)
-    look_at_pat (tables, packet + at, TS_PACKET - at);
-  else if ((tables->is_pmt[pid / 8] & (1 << pid % 8)) != 0 && packet[at] == 2)
-    tables->pmt = TRUE;
-}
-
-static gsize
-look_for_tables (Tables *tables, const guint8 *data, gsize n, guint stride, gboolean last)
-{
-  gsize at = 0;
-
-  while (at + TS_PACKET <= n && !(tables->pat && tables->pmt)) {
-    if (data[at] != TS_SYNC || (at + stride < n && data[at + stride] != TS_SYNC)) {
-      at++;
-      continue;
-    }
-    if (at + stride >= n && !last)
-      break;
-    look_at_packet (tables, data + at);
-    at += stride;
-  }
-  return at;
-}
-
+/* Whether PAT and PMT are there. They come several times a second, so that some window has both
+ * of them even at 100 Mb/s; windows overlap by half. */
 static gboolean
-has_tables (Reader *reader, guint stride)
+has_tables (Reader *reader)
 {
-  Tables tables = {0};
+  g_autofree guint8 *window = g_malloc (MIN (reader->size, TABLES_WINDOW));
   guint64 at = 0;
 
   while (at < reader->size) {
     off_t data = lseek (reader->fd, (off_t)at, SEEK_DATA);
     gssize n;
-    gsize used;
 
     if (data < 0 && errno == ENXIO)
       return FALSE;
     if (data > (off_t)at)
       at = (guint64)data;
-    n = read_at (reader, at, reader->block, BLOCK);
+    n = read_at (reader, at, window, MIN (reader->size - at, TABLES_WINDOW));
     if (n <= 0)
       return FALSE;
-    used = look_for_tables (&tables, reader->block, (gsize)n, stride,
-                            at + (guint64)n >= reader->size);
-    if (tables.pat && tables.pmt)
+    if (kr_ts_has_tables (window, (gsize)n))
       return TRUE;
     if (at + (guint64)n >= reader->size)
       return FALSE;
-    at += MAX (used, 1);
+    at += TABLES_WINDOW / 2;
   }
   return FALSE;
 }
@@ -245,35 +181,17 @@ static gboolean
 probe_ts (Reader *reader, KrProbe *probe)
 {
   guint64 end = nonzero_end (reader, data_end (reader));
-  gboolean grid = FALSE;
-  guint phase;
 
   if (end == 0) {
-    probe->detail = reader->error != 0 ? "cannot be read" : "nothing but zeros";
-    return FALSE;
+    probe->detail = "nothing but zeros";
+  } else if (has_tables (reader)) {
+    probe->keep = ts_keep (reader, end);
+    probe->kind = probe->keep > 0 ? KR_CONTAINER_MPEGTS : KR_CONTAINER_UNKNOWN;
+    probe->detail = probe->keep > 0 ? "MPEG-TS" : "MPEG-TS of less than a packet";
+  } else {
+    probe->detail = "no PAT and PMT, nor anything else that plays when it is cut off";
   }
-  for (guint i = 0; i < G_N_ELEMENTS (strides) && reader->error == 0; i++) {
-    gssize n = read_at (reader, 0, reader->block,
-                        MIN (reader->size, (guint64)GRID_PACKETS * strides[i]));
-    guint64 tail =
-        end > (guint64)GRID_PACKETS * strides[i] ? end - (guint64)GRID_PACKETS * strides[i] : 0;
-
-    if (n > 0 && !find_grid (reader->block, (gsize)n, strides[i], &phase))
-      n = read_at (reader, tail, reader->block, end - tail);
-    if (n <= 0 || !find_grid (reader->block, (gsize)n, strides[i], &phase))
-      continue;
-    grid = TRUE;
-    if (!has_tables (reader, strides[i]))
-      continue;
-    probe->kind = KR_CONTAINER_MPEGTS;
-    probe->keep = ts_keep (reader, strides[i], end);
-    probe->detail = "MPEG-TS";
-    return reader->error == 0 && probe->keep > 0;
-  }
-  probe->detail = reader->error != 0 ? "cannot be read"
-                  : grid             ? "MPEG-TS without PAT and PMT"
-                                     : "not a format that plays when it is cut off";
-  return FALSE;
+  return probe->kind == KR_CONTAINER_MPEGTS;
 }
 
 static gboolean

@@ -8,7 +8,6 @@
 
 #include "plugins/common/segment-writer.h"
 
-#define KR_TS_PACKET 188
 /* KrSlice.position of bytes that were dropped. */
 #define KR_NOT_KEPT G_MAXINT64
 
@@ -22,7 +21,7 @@ typedef struct {
   guint64 position; /* where the next byte goes */
   guint64 durable;  /* everything below is synced */
   guint64 data;     /* bytes of the stream in it */
-  guint64 packet;   /* KR_TS_PACKET, or 1 for anything else */
+  guint64 packet;   /* KR_TS_PACKET_SIZE, or 1 for anything else */
   guint64 grid;     /* packets begin at this offset */
 } KrOpenSegment;
 

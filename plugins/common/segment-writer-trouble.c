@@ -45,7 +45,7 @@ update_rate (KrSegmentWriter *writer)
     return;
   rate = ((double)written - (double)writer->rate_written) * G_USEC_PER_SEC / (double)elapsed;
   /* A low-pass of first order; s / (s + T) is near enough to 1 - exp (-s / T), without libm. */
-  seconds = (double) elapsed / G_USEC_PER_SEC;
+  seconds = (double)elapsed / G_USEC_PER_SEC;
   weight = seconds / (seconds + RATE_SMOOTHING_S);
   writer->rate =
       writer->rate == 0 ? MAX (rate, 0) : writer->rate + weight * (rate - writer->rate);

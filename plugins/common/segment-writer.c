@@ -10,6 +10,7 @@
 
 #include "plugins/common/container-probe.h"
 #include "plugins/common/messages.h"
+#include "plugins/common/mpegts-psi.h"
 #include "plugins/common/recovery.h"
 
 /* Slices in one pwritev(). */
@@ -325,9 +326,9 @@ sniff_packets (KrSegmentWriter *writer, const KrSlice *slice, gsize available)
   KrOpenSegment *segment = &writer->segment;
   gsize header = segment->header != NULL ? g_bytes_get_size (segment->header) : 0;
 
-  segment->packet = KR_TS_PACKET;
-  for (gsize at = 0; at < MIN (available, 4 * KR_TS_PACKET); at += KR_TS_PACKET) {
-    if (slice->data[at] != 0x47)
+  segment->packet = KR_TS_PACKET_SIZE;
+  for (gsize at = 0; at < MIN (available, 4 * KR_TS_PACKET_SIZE); at += KR_TS_PACKET_SIZE) {
+    if (slice->data[at] != KR_TS_SYNC_BYTE)
       segment->packet = 1;
   }
   segment->grid = header % segment->packet;
