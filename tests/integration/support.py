@@ -13,6 +13,8 @@ A Test owns a folder and the processes it started; both are gone when the functi
 whatever happened. Waiting is always for a condition, with a limit that is a guard against
 hangs, not a measure of speed."""
 
+import array
+import cmath
 import contextlib
 import fcntl
 import json
@@ -249,13 +251,14 @@ _claimed = []               # kept open until the script ends
 
 # --- media --------------------------------------------------------------------------------
 
-def clip(name='cam', *, size='320x240', rate=25, seconds=120, frequency=440, color='testsrc2'):
+def clip(name='cam', *, size='320x240', rate=25, seconds=120, frequency=440, picture='testsrc2',
+         kbits=600):
     """A pre-encoded clip, made once per build folder: moving picture with a burnt-in clock, a
     tone, a keyframe each second. seconds is a multiple of 8, so that both streams end at the
     same time and the loop is seamless."""
     folder = BUILD / 'test-media'
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f'{name}-{size}-{rate}-{seconds}-{frequency}.ts'
+    path = folder / f'{name}-{size}-{rate}-{seconds}-{frequency}-{picture}-{kbits}.ts'
     with open(folder / f'{path.name}.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
@@ -263,29 +266,62 @@ def clip(name='cam', *, size='320x240', rate=25, seconds=120, frequency=440, col
         part = path.with_suffix('.part')
         subprocess.run(
             ['ffmpeg', '-v', 'error', '-y', '-nostdin',
-             '-f', 'lavfi', '-i', f'{color}=size={size}:rate={rate}:duration={seconds}',
+             '-f', 'lavfi', '-i', f'{picture}=size={size}:rate={rate}:duration={seconds}',
              '-f', 'lavfi', '-i', f'sine=frequency={frequency}:sample_rate=48000:duration={seconds}',
              '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', str(rate),
-             '-keyint_min', str(rate), '-sc_threshold', '0', '-b:v', '600k', '-maxrate', '600k',
-             '-bufsize', '300k', '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-b:a', '96k', '-ac', '2',
+             '-keyint_min', str(rate), '-sc_threshold', '0', '-b:v', f'{kbits}k', '-maxrate',
+             f'{kbits}k', '-bufsize', f'{kbits // 2}k', '-pix_fmt', 'yuv420p', '-c:a', 'aac',
+             '-b:a', '96k', '-ac', '2',
              '-f', 'mpegts', '-muxdelay', '0.2', part], check=True, env=environment())
         part.rename(path)
     return path
 
 
-def srt_feed(clip, port, *, mode='listener', options=''):
-    """The command of an encoder in the field: real time, endless, stamps from zero with each
-    start. Costs next to no CPU since nothing is encoded."""
-    return ['ffmpeg', '-v', 'warning', '-nostdin', '-re', '-stream_loop', '-1', '-i', clip,
-            '-c', 'copy', '-f', 'mpegts', '-muxdelay', '0.2', '-pcr_period', '20',
-            '-flush_packets', '1', f'srt://127.0.0.1:{port}?mode={mode}&latency=120000&'
-            f'pkt_size=1316{options}']
+class SrtFeed:
+    """An encoder in the field: real time, endless, clocks at zero with each start. It is ffmpeg
+    that copies a clip, so it costs next to no CPU. ffmpeg serves one peer and ends with it; a
+    shell around it starts it again, as an encoder would listen (or call) again."""
 
+    LOOP = 'n=0; while :; do n=$((n + 1)); "$@" -progress "$PROGRESS.$n" -y "$URI"; sleep 0.05; done'
 
-def keep_feeding(t, clip, port):
-    """A feed that listens and comes back by itself when its peer leaves, as hardware does."""
-    command = shlex.join(str(word) for word in srt_feed(clip, port))
-    return t.spawn(['sh', '-c', f'while :; do {command}; done'], name='feed')
+    def __init__(self, t, clip, port=None, mode='listener'):
+        self.t = t
+        self.clip = clip
+        self.port = port or free_port()
+        self.mode = mode
+        self.uri = f'srt://127.0.0.1:{self.port}?mode=caller'
+        self.process = None
+        self.starts = 0
+
+    def start(self):
+        self.starts += 1
+        self.process = self.t.spawn(
+            ['sh', '-c', self.LOOP, 'feed', 'ffmpeg', '-v', 'warning', '-nostdin', '-nostats',
+             '-stats_period', '0.1', '-re', '-stream_loop', '-1', '-i', self.clip, '-c', 'copy', '-f',
+             'mpegts', '-muxdelay', '0.2', '-pcr_period', '20', '-flush_packets', '1'],
+            name='feed', PROGRESS=self._progress(self.starts),
+            URI=f'srt://127.0.0.1:{self.port}?mode={self.mode}&latency=120000&pkt_size=1316')
+        return self
+
+    def kill(self):
+        """The cable is pulled: no goodbye."""
+        self.process.kill()
+
+    def _progress(self, start):
+        return self.t.dir / f'feed-{self.port}-{start}'
+
+    def sent(self, start=None):
+        """Seconds of media sent since the last (or that) start, as the encoder counts them."""
+        total = 0
+        name = self._progress(start or self.starts).name
+        for path in self.t.dir.glob(f'{name}.*'):
+            times = [line.split('=')[1] for line in path.read_text().splitlines()
+                     if line.startswith('out_time_us=')]
+            total += max((int(time) for time in times if time.isdigit()), default=0)
+        return total / 1e6
+
+    def sent_in_all(self):
+        return sum(self.sent(start) for start in range(1, self.starts + 1))
 
 
 def probe(path, *words):
@@ -342,6 +378,56 @@ def tscheck(path, *words):
     done = subprocess.run([sys.executable, pathlib.Path(shared) / 'tools' / 'tscheck.py',
                            str(path), *words], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)['errors']
+
+
+def motion(path, crop, width=32, height=18):
+    """Per frame of the picture's part "w:h:x:y": (how much it differs from the frame before, how
+    bright it is), both 0 to 255."""
+    raw = subprocess.run(
+        ['ffmpeg', '-v', 'error', '-nostdin', '-i', path, '-map', '0:v', '-vsync', 'passthrough',
+         '-vf', f'crop={crop},scale={width}:{height}:flags=area,format=gray', '-f', 'rawvideo', '-'],
+        capture_output=True, env=environment(), check=True).stdout
+    step = width * height
+    frames = [raw[at:at + step] for at in range(0, len(raw), step)]
+    found = []
+    for before, now in zip([frames[0], *frames], frames):
+        found.append((sum(abs(a - b) for a, b in zip(before, now)) / step, sum(now) / step))
+    return found
+
+
+def loudness(path, frequency, start=0, seconds=1, rate=8000):
+    """Amplitude (0 to 1) of a tone in the sound of a file: one bin of a Fourier transform."""
+    raw = subprocess.run(
+        ['ffmpeg', '-v', 'error', '-nostdin', '-ss', str(start), '-i', path, '-map', '0:a', '-t',
+         str(seconds), '-ac', '1', '-ar', str(rate), '-f', 'f32le', '-'],
+        capture_output=True, env=environment(), check=True).stdout
+    samples = array.array('f', raw)
+    check(len(samples) > rate / 4, f'no sound at {start} s')
+    turn = -2j * cmath.pi * frequency / rate
+    return 2 * abs(sum(x * cmath.exp(turn * n) for n, x in enumerate(samples))) / len(samples)
+
+
+# --- the launcher's processes ---------------------------------------------------------------
+
+def children(pid):
+    """Ids of the living children of a process."""
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
+        try:
+            fields = path.read_text().rpartition(')')[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != 'Z':
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def memory(pid):
+    """Resident bytes of a process."""
+    for line in pathlib.Path(f'/proc/{pid}/status').read_text().splitlines():
+        if line.startswith('VmRSS:'):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 # --- files --------------------------------------------------------------------------------

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# keeprolling - recording one live SRT feed, whatever happens to it
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import os
+import signal
+import statistics
+import time
+
+import support
+from support import (LONG, PIPELINES, SrtFeed, analyze, check, children, clip, decode_errors,
+                     duration, final, growing, memory, packets, probe, run, size, test, tscheck)
+
+RECORD = PIPELINES / 'record-srt.pipeline'
+FRAME = 0.04            # of the clip
+
+
+def record(t, uri, **variables):
+    """record-srt.pipeline as it stands, into t.dir/out."""
+    return t.run_pipeline(RECORD, set={'SRT_URI': uri, 'OUT': t.dir / 'out', **variables})
+
+
+def recording(t, recorder, at_least=200_000):
+    """Waits until a growing file has some size; returns its path."""
+    def found():
+        return next((path for path in growing(t.dir) if size(path) >= at_least), None)
+    return t.wait(found, f'a growing file has {at_least} bytes', limit=40, alive=[recorder])
+
+
+def check_timeline(path, streams='va'):
+    """No stamp is missing, stands still or goes back."""
+    for stream in streams:
+        stamps = [dts for _, dts, _ in packets(path, stream)]
+        check(stamps, f'{path.name}: no packets in stream {stream}')
+        check(None not in stamps, f'{path.name}: packets without stamps in stream {stream}')
+        bad = [(a, b) for a, b in zip(stamps, stamps[1:]) if b <= a]
+        check(not bad, f'{path.name}: stream {stream} goes back or stands still at {bad[:5]}')
+
+
+def check_clean(t, path, ignore=''):
+    """Our analyzer and, where it is at hand, the independent one find nothing."""
+    report = analyze(path)
+    check(not report.get('errors'), f'analyze: {report.get("errors")}')
+    errors = tscheck(path, *(['--ignore', ignore] if ignore else []))
+    check(not errors, f'tscheck: {errors}')
+    if errors is None:
+        t.note('no independent checker here (KR_SHARED)')
+
+
+@test
+def gst_launch_alone_writes_a_final_file(t):
+    """The line of the README."""
+    feed = SrtFeed(t, clip()).start()
+    launch = t.gst_launch(f'srtsrc uri="{feed.uri}" ! '
+                          f'atomicfilesink location={t.dir}/cam-%Y%m%dT%H%M%SZ.ts')
+    recording(t, launch)
+    check(not final(t.dir), 'a final name before the end')
+    check(launch.stop(signal.SIGINT) == 0, 'gst-launch-1.0 -e fails')
+    check(not growing(t.dir), 'a temporary name is left')
+    [path] = final(t.dir)
+    check(support.stream_types(path) == ['audio', 'video'], 'the file does not play')
+
+
+@test
+def a_running_recording_grows_and_plays(t):
+    feed = SrtFeed(t, clip()).start()
+    recorder = record(t, feed.uri)
+    path = recording(t, recorder)
+    steps, last, since = [], size(path), time.monotonic()
+    while len(steps) < 6:
+        t.wait(lambda: size(path) > last, 'the file grows', alive=[recorder])
+        last, now = size(path), time.monotonic()
+        steps.append(now - since)
+        since = now
+    t.note('seconds between two growths: ' + ' '.join(f'{step:.2f}' for step in steps))
+    check(statistics.median(steps) <= 1.3 * support.SCALE, f'grows every {steps} s')
+    check(len(packets(path)) > 50 and probe(path, '-show_streams'), 'does not play while it grows')
+    check(recorder.stop() == 0, 'exit status')
+    check(not growing(t.dir), 'a temporary name is left')
+    [path] = final(t.dir)
+    check_timeline(path)
+    check_clean(t, path)
+    check(not decode_errors(path), decode_errors(path))
+
+
+@test
+def a_listener_records_whoever_calls(t):
+    feed = SrtFeed(t, clip(), mode='caller')
+    recorder = record(t, f'srt://127.0.0.1:{feed.port}?mode=listener')
+    for _ in range(2):
+        before = sum(size(path) for path in growing(t.dir))
+        feed.start()
+        t.wait(lambda: sum(size(path) for path in growing(t.dir)) > before + 150_000,
+               'the caller is recorded', limit=40, alive=[recorder])
+        feed.kill()
+    check(recorder.stop() == 0, 'exit status')
+    [path] = final(t.dir)
+    check_timeline(path)
+
+
+@test(limit=180)
+def ten_restarts_of_the_feed_stay_in_one_file(t):
+    feed = SrtFeed(t, clip())
+    recorder = None
+    back = []
+    for session in range(11):
+        feed.start()
+        recorder = recorder or record(t, feed.uri)
+        started = time.monotonic()
+        t.wait(lambda: feed.sent() > 0, 'the feed is fetched', limit=30, alive=[recorder])
+        if session:
+            back.append(time.monotonic() - started)
+        t.wait(lambda: feed.sent() > 3, 'the feed is sent', limit=30, alive=[recorder])
+        if session == 0:
+            inode = os.stat(recording(t, recorder, at_least=1)).st_ino
+        feed.kill()
+        time.sleep(1.2)                 # longer than SourceTimeoutSec: each time is an outage
+    check([os.stat(path).st_ino for path in growing(t.dir)] == [inode], 'the file did not stay open')
+    check(recorder.stop() == 0, 'exit status')
+    [path] = final(t.dir)
+
+    t.note('fetched again after ' + ' '.join(f'{seconds:.2f}' for seconds in back) + ' s')
+    check(statistics.median(back) <= 1.0 * support.SCALE, f'fetched again after {back} s')
+    recorded = len(packets(path)) * FRAME
+    t.note(f'recorded {recorded:.1f} of {feed.sent_in_all():.1f} s that were sent')
+    check(recorded >= 0.9 * feed.sent_in_all(), 'less than 90 % of what was sent is in the file')
+    check_timeline(path)
+
+
+@test(limit=120)
+def a_killed_worker_loses_a_second_at_most(t):
+    feed = SrtFeed(t, clip()).start()
+    recorder = record(t, feed.uri)
+    path = recording(t, recorder, at_least=400_000)
+    [worker] = children(recorder.pid)
+    killed = time.monotonic()
+    os.kill(worker, signal.SIGKILL)
+    sent = feed.sent()
+    left = duration(path) if path.exists() else max(map(duration, final(t.dir)), default=0)
+    t.note(f'{left:.2f} s on disk of {sent:.2f} s sent')
+    # A second of flush interval, and what is on its way: 0.2 s of SRT latency, 0.2 s of muxer.
+    check(left >= sent - 1.6 * support.SCALE, f'{left:.2f} s on disk of {sent:.2f} s sent')
+
+    def recording_again():
+        return [other for other in growing(t.dir) if other.name != path.name and size(other) > 50_000]
+    t.wait(recording_again, 'a new worker records', limit=60, alive=[recorder])
+    t.note(f'a new worker records after {time.monotonic() - killed:.2f} s')
+    t.wait(lambda: final(t.dir), 'the old file gets its final name', limit=60, alive=[recorder])
+    check(not path.exists(), 'the temporary name is still there')
+    check(recorder.stop() == 0, 'exit status')
+    check(not growing(t.dir), 'a temporary name is left')
+    check(len(final(t.dir)) == 2, f'files: {final(t.dir)}')
+    for path in final(t.dir):
+        check_timeline(path)
+
+
+@test(limit=1000 if LONG else 120)
+def memory_stays_flat(t):
+    """With --long: over ten minutes."""
+    feed = SrtFeed(t, clip('heavy', size='1280x720', seconds=24, kbits=8000)).start()
+    recorder = record(t, feed.uri)
+    recording(t, recorder)
+    [worker] = children(recorder.pid)
+    samples = []
+    end = time.monotonic() + (600 if LONG else 10)
+    while time.monotonic() < end:
+        time.sleep(1)
+        check(recorder.running(), 'the recorder ended')
+        samples.append(memory(worker))
+    half = len(samples) // 2
+    first, second = (statistics.median(part) / 1e6 for part in (samples[:half], samples[half:]))
+    t.note(f'RSS {first:.1f} MB in the first half, {second:.1f} MB in the second, '
+           f'{max(samples) / 1e6:.1f} MB at most')
+    check(max(samples) < 40e6, f'{max(samples) / 1e6:.1f} MB')
+    check(second < first + 1, f'grows: {first:.1f} -> {second:.1f} MB')
+    check(recorder.stop() == 0, 'exit status')
+
+
+run()
