@@ -83,13 +83,13 @@ def environment(**extra):
 class Process:
     """A child in its own process group, its output in a file."""
 
-    def __init__(self, command, log, **env):
+    def __init__(self, command, log, cwd=None, **env):
         self.command = [str(word) for word in command]
         self.log = log
         with open(log, 'ab') as out:
             self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out,
                                           stderr=subprocess.STDOUT, start_new_session=True,
-                                          env=environment(**env))
+                                          cwd=cwd, env=environment(**env))
         self.pid = self.popen.pid
 
     def running(self):
@@ -135,10 +135,9 @@ class Test:
         self.processes.append(process)
         return process
 
-    def gst_launch(self, description, *, eos_on_interrupt=True, **env):
-        """gst-launch-1.0 with the words of a launch line."""
-        flags = ['-e'] if eos_on_interrupt else []
-        return self.spawn(['gst-launch-1.0', *flags, *shlex.split(description)], **env)
+    def gst_launch(self, description, **env):
+        """gst-launch-1.0 with the words of a launch line; an interrupt is an end of stream."""
+        return self.spawn(['gst-launch-1.0', '-e', *shlex.split(description)], **env)
 
     def keeprolling(self, *arguments, **env):
         return self.spawn([KEEPROLLING, *arguments], **env)

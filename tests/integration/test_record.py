@@ -48,20 +48,6 @@ def check_clean(t, path, ignore=''):
 
 
 @test
-def gst_launch_alone_writes_a_final_file(t):
-    """The line of the README."""
-    feed = SrtFeed(t, clip()).start()
-    launch = t.gst_launch(f'srtsrc uri="{feed.uri}" ! '
-                          f'atomicfilesink location={t.dir}/cam-%Y%m%dT%H%M%SZ.ts')
-    recording(t, launch)
-    check(not final(t.dir), 'a final name before the end')
-    check(launch.stop(signal.SIGINT) == 0, 'gst-launch-1.0 -e fails')
-    check(not growing(t.dir), 'a temporary name is left')
-    [path] = final(t.dir)
-    check(support.stream_types(path) == ['audio', 'video'], 'the file does not play')
-
-
-@test
 def a_running_recording_grows_and_plays(t):
     feed = SrtFeed(t, clip()).start()
     recorder = record(t, feed.uri)
