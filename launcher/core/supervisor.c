@@ -1,0 +1,849 @@
+/* keeprolling - the life of one pipeline file's workers, decided
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/core/supervisor.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "launcher/core/exit-code.h"
+#include "launcher/core/restart-policy.h"
+
+#define NEVER      G_MAXINT64
+#define NOT_BEFORE G_MININT64
+
+/* --- actions --------------------------------------------------------------------------- */
+
+static KrSupervisorAction *
+add (KrSupervisorActions *actions, KrSupervisorActionType type, guint serial)
+{
+  KrSupervisorAction *action;
+
+  /* The longest chain is a forced stop of two workers: well below the bound. */
+  g_assert (actions->n < KR_SUPERVISOR_MAX_ACTIONS);
+  action = &actions->items[actions->n++];
+  memset (action, 0, sizeof *action);
+  action->type = type;
+  action->serial = serial;
+  action->seconds = -1;
+  return action;
+}
+
+static void
+copy_reason (char *to, gsize size, const char *reason)
+{
+  const char *end;
+
+  g_strlcpy (to, reason != NULL ? reason : "", size);
+  if (!g_utf8_validate (to, -1, &end))
+    to[end - to] = '\0';
+}
+
+static void
+alert (KrSupervisorActions *actions, KrAlert kind, guint serial, double seconds,
+       const char *reason)
+{
+  KrSupervisorAction *action = add (actions, KR_SUPERVISOR_ACTION_ALERT, serial);
+
+  action->alert = kind;
+  action->seconds = seconds;
+  copy_reason (action->reason, sizeof action->reason, reason);
+}
+
+static double
+seconds (gint64 us)
+{
+  return (double)us / G_TIME_SPAN_SECOND;
+}
+
+/* --- faults and back-off --------------------------------------------------------------- */
+
+/* The first fault counts until it records again: what follows is part of the same outage. */
+static void
+note_fault (KrSupervisor *s, gint64 at, const char *reason)
+{
+  if (s->fault_at != NEVER)
+    return;
+  s->fault_at = at;
+  copy_reason (s->fault, sizeof s->fault, reason);
+}
+
+static void
+note_recovery (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *actions)
+{
+  KrSupervisorAction *action;
+
+  if (s->fault_at == NEVER)
+    return;
+  action = add (actions, KR_SUPERVISOR_ACTION_RECOVERED, serial);
+  action->seconds = seconds (now - s->fault_at);
+  copy_reason (action->reason, sizeof action->reason, s->fault);
+  s->fault_at = NEVER;
+  s->fault[0] = '\0';
+}
+
+/* How long to wait after the fault at hand. */
+static gint64
+backoff (const KrSupervisor *s)
+{
+  if (s->failures == 0)
+    return 0;
+  return kr_backoff_ceiling (KR_SUPERVISOR_BACKOFF_US, KR_SUPERVISOR_BACKOFF_MAX_US,
+                             s->failures - 1);
+}
+
+static void
+forgive (KrSupervisor *s, gint64 now)
+{
+  if (s->healthy_since != NEVER && now - s->healthy_since >= KR_SUPERVISOR_HEALTH_RESET_US)
+    s->failures = 0;
+}
+
+static void
+count_failure (KrSupervisor *s, gint64 now)
+{
+  s->failures++;
+  s->last_failure = now;
+}
+
+/* A worker that is still there is only replaced when the back-off of the last fault is over. */
+static gboolean
+may_replace_now (const KrSupervisor *s, gint64 now)
+{
+  return s->last_failure == NOT_BEFORE || now - s->last_failure >= backoff (s);
+}
+
+/* --- workers --------------------------------------------------------------------------- */
+
+static void
+enter (KrSupervisor *s, KrSupervisorState state, gint64 deadline, gint64 now)
+{
+  if (s->state != state)
+    s->since = now;
+  s->state = state;
+  s->deadline = deadline;
+}
+
+/* What is known of current starts afresh. */
+static void
+reset_current (KrSupervisor *s, guint serial, gint64 now)
+{
+  s->current = serial;
+  s->heartbeat = now;
+  s->has_reported = FALSE;
+  s->grace_until = now + s->policy.startup_grace_us;
+  s->was_ready = FALSE;
+  s->hung = FALSE;
+  s->harmful = FALSE;
+  s->killed = FALSE;
+  s->writing = FALSE;
+  s->bad = 0;
+  s->healthy_since = NEVER;
+}
+
+static void
+spawn_current (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  reset_current (s, ++s->last_serial, now);
+  enter (s, KR_SUPERVISOR_STARTING, NEVER, now);
+  add (actions, KR_SUPERVISOR_ACTION_SPAWN, s->current)->overlap = s->old != 0;
+}
+
+static void
+spawn_after (KrSupervisor *s, gint64 delay, gint64 now, KrSupervisorActions *actions)
+{
+  if (delay <= 0)
+    spawn_current (s, now, actions);
+  else
+    enter (s, KR_SUPERVISOR_BACKOFF, now + delay, now);
+}
+
+static void
+spawn_next (KrSupervisor *s, gboolean handover, gint64 now, KrSupervisorActions *actions)
+{
+  s->next = ++s->last_serial;
+  s->handover = handover;
+  enter (s, KR_SUPERVISOR_REPLACING, now + s->policy.timeout_ready_us, now);
+  add (actions, KR_SUPERVISOR_ACTION_SPAWN, s->next)->overlap = TRUE;
+}
+
+static void
+kill_worker (guint serial, KrSupervisorActions *actions)
+{
+  if (serial != 0)
+    add (actions, KR_SUPERVISOR_ACTION_KILL, serial);
+}
+
+/* @serial becomes old: it finishes its files, or is killed if it cannot hear us. */
+static void
+retire (KrSupervisor *s, guint serial, gboolean hung, gint64 now, KrSupervisorActions *actions)
+{
+  s->old = serial;
+  s->old_killed = hung;
+  s->old_deadline = now + (hung ? KR_SUPERVISOR_KILL_AGAIN_US : s->policy.timeout_stop_us);
+  add (actions, hung ? KR_SUPERVISOR_ACTION_KILL : KR_SUPERVISOR_ACTION_STOP, serial);
+}
+
+static void
+promote (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  reset_current (s, s->next, now);
+  s->next = 0;
+  s->handover = FALSE;
+  add (actions, KR_SUPERVISOR_ACTION_PROMOTE, s->current);
+}
+
+/* The state of current when nobody is about to replace it. */
+static void
+back_to_current (KrSupervisor *s, gint64 now)
+{
+  s->handover = FALSE;
+  if (s->bad > 0)
+    enter (s, KR_SUPERVISOR_UNHEALTHY, NEVER, now);
+  else
+    enter (s, s->was_ready ? KR_SUPERVISOR_RUNNING : KR_SUPERVISOR_STARTING, NEVER, now);
+}
+
+/* Current records nothing: end it, then start another @delay later. */
+static void
+terminate (KrSupervisor *s, gboolean at_once, gint64 delay, gint64 now,
+           KrSupervisorActions *actions)
+{
+  gint64 time = at_once ? KR_SUPERVISOR_KILL_AGAIN_US
+                        : MIN (s->policy.timeout_stop_us, KR_SUPERVISOR_STALLED_STOP_US);
+
+  s->killed = at_once;
+  s->delay_us = delay;
+  enter (s, KR_SUPERVISOR_TERMINATING, now + time, now);
+  add (actions, at_once ? KR_SUPERVISOR_ACTION_KILL : KR_SUPERVISOR_ACTION_STOP, s->current);
+}
+
+/* --- wishes ---------------------------------------------------------------------------- */
+
+static gboolean
+on_start (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  s->exit_code = 0;
+  s->failures = 0;
+  spawn_current (s, now, actions);
+  return TRUE;
+}
+
+static gboolean
+on_replace (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+            KrSupervisorActions *actions)
+{
+  if (s->state == KR_SUPERVISOR_BACKOFF) {
+    spawn_current (s, now, actions);
+    return TRUE;
+  }
+  if (s->old != 0)
+    return FALSE; /* one handover at a time */
+  alert (actions, KR_ALERT_REPLACEMENT, s->current, 0, event->reason);
+  if (s->was_ready)
+    spawn_next (s, TRUE, now, actions);
+  else /* it records nothing, so nothing is lost; and it may hold a port the new one needs */
+    terminate (s, FALSE, 0, now, actions);
+  return TRUE;
+}
+
+static gboolean
+on_stop (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  if (s->state == KR_SUPERVISOR_STOPPING)
+    return TRUE;
+  if (kr_supervisor_n_workers (s) == 0) {
+    enter (s, KR_SUPERVISOR_STOPPED, NEVER, now);
+    return TRUE;
+  }
+  if (s->current != 0 && !s->killed)
+    add (actions, KR_SUPERVISOR_ACTION_STOP, s->current);
+  if (s->next != 0)
+    add (actions, KR_SUPERVISOR_ACTION_STOP, s->next);
+  enter (s, KR_SUPERVISOR_STOPPING, now + s->policy.timeout_stop_us, now);
+  return TRUE;
+}
+
+static void
+kill_all (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  kill_worker (s->current, actions);
+  kill_worker (s->next, actions);
+  kill_worker (s->old, actions);
+  s->killed = TRUE;
+  s->old_killed = TRUE;
+  s->deadline = now + KR_SUPERVISOR_KILL_AGAIN_US;
+  s->old_deadline = NEVER;
+}
+
+static gboolean
+on_force (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  KrSupervisorActions not_wanted = {0};
+
+  on_stop (s, now, &not_wanted);
+  if (s->state == KR_SUPERVISOR_STOPPING)
+    kill_all (s, now, actions);
+  return TRUE;
+}
+
+/* --- what workers say ------------------------------------------------------------------ */
+
+static gboolean
+on_heartbeat (KrSupervisor *s, guint serial, gboolean report, gint64 now)
+{
+  KrWorkerRole role;
+
+  if (!kr_supervisor_role (s, serial, &role))
+    return FALSE;
+  if (role != KR_WORKER_CURRENT)
+    return TRUE;
+  s->heartbeat = now;
+  s->has_reported |= report;
+  return TRUE;
+}
+
+static void
+set_ready (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  s->was_ready = TRUE;
+  s->bad = 0;
+  s->healthy_since = MIN (s->healthy_since, now);
+  enter (s, KR_SUPERVISOR_RUNNING, NEVER, now);
+  note_recovery (s, s->current, now, actions);
+}
+
+static gboolean
+on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *actions)
+{
+  guint before = s->current;
+  gboolean hung = s->hung;
+
+  if (s->state != KR_SUPERVISOR_REPLACING) {
+    if (serial != s->current)
+      return FALSE;
+    set_ready (s, now, actions);
+    return TRUE;
+  }
+  if (serial != s->next)
+    return FALSE;
+  promote (s, now, actions);
+  s->has_reported = TRUE;
+  retire (s, before, hung, now, actions);
+  alert (actions, KR_ALERT_REPLACED, s->current, 0, NULL);
+  set_ready (s, now, actions);
+  return TRUE;
+}
+
+/* --- verdicts -------------------------------------------------------------------------- */
+
+/* Threshold is reached: something must happen, if it may. */
+static void
+replace_unhealthy (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+                   KrSupervisorActions *actions)
+{
+  /* With an old one still there a third would be needed; it has a deadline, so wait. */
+  if (!may_replace_now (s, now) || s->old != 0)
+    return;
+  note_fault (s, s->bad_since, event->reason);
+  count_failure (s, now);
+  s->replacements++;
+  alert (actions, KR_ALERT_REPLACEMENT, s->current, 0, event->reason);
+  if (event->writing)
+    spawn_next (s, FALSE, now, actions);
+  else
+    terminate (s, FALSE, 0, now, actions);
+}
+
+static void
+on_bad_verdict (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+                KrSupervisorActions *actions)
+{
+  if (s->bad++ == 0)
+    s->bad_since = now;
+  if (event->at_once)
+    s->bad = MAX (s->bad, s->policy.threshold);
+  forgive (s, now);
+  s->healthy_since = NEVER;
+  s->harmful = event->harmful;
+  if (s->state == KR_SUPERVISOR_REPLACING)
+    return;
+  if (s->state != KR_SUPERVISOR_UNHEALTHY)
+    enter (s, KR_SUPERVISOR_UNHEALTHY, NEVER, now);
+  if (s->bad >= s->policy.threshold)
+    replace_unhealthy (s, event, now, actions);
+}
+
+static gboolean
+on_verdict (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+            KrSupervisorActions *actions)
+{
+  s->writing = event->writing;
+  if (event->bad && (event->at_once || now >= s->grace_until)) {
+    on_bad_verdict (s, event, now, actions);
+    return TRUE;
+  }
+  if (event->bad)
+    return TRUE; /* the startup grace */
+  s->bad = 0;
+  s->harmful = FALSE;
+  if (s->healthy_since == NEVER)
+    s->healthy_since = now;
+  if (s->state == KR_SUPERVISOR_UNHEALTHY)
+    back_to_current (s, now);
+  return TRUE;
+}
+
+/* --- ends ------------------------------------------------------------------------------ */
+
+gboolean
+kr_exit_code_is_final (int code)
+{
+  return code == KR_EXIT_USAGE || code == KR_EXIT_DATA || code == KR_EXIT_NO_INPUT ||
+         code == KR_EXIT_CONFIG;
+}
+
+static char *
+describe_end (const KrSupervisor *s, const KrSupervisorEvent *event)
+{
+  if (event->type == KR_SUPERVISOR_EVENT_SPAWN_FAILED)
+    return g_strdup_printf ("could not be started: %s",
+                            event->reason != NULL ? event->reason : "no reason given");
+  if (event->signal != 0)
+    return g_strdup_printf ("%s by signal %d", s->killed ? "ended" : "killed", event->signal);
+  return g_strdup_printf ("exited with status %d", event->code);
+}
+
+static void
+give_up (KrSupervisor *s, int code, const char *reason, gint64 now,
+         KrSupervisorActions *actions)
+{
+  s->exit_code = code;
+  enter (s, KR_SUPERVISOR_GAVE_UP, NEVER, now);
+  alert (actions, KR_ALERT_GAVE_UP, 0, -1, reason);
+}
+
+static void
+be_done (KrSupervisor *s, int code, const char *reason, gint64 now,
+         KrSupervisorActions *actions)
+{
+  s->exit_code = code;
+  if (s->old != 0)
+    enter (s, KR_SUPERVISOR_STOPPING, s->old_deadline, now);
+  else
+    enter (s, KR_SUPERVISOR_STOPPED, NEVER, now);
+  alert (actions, KR_ALERT_DONE, 0, -1, reason);
+}
+
+/* Whether this end is what the pipelines wanted. With Restart=always there is no such end, and
+ * whoever sent the worker a SIGTERM must not have stopped a recording for good. */
+static gboolean
+is_wanted_end (const KrSupervisor *s, const KrSupervisorEvent *event)
+{
+  if (event->type != KR_SUPERVISOR_EVENT_EXITED || event->signal != 0)
+    return FALSE;
+  if (event->code == KR_EXIT_OK)
+    return s->policy.restart != KR_RESTART_ALWAYS;
+  return event->code == KR_EXIT_UNAVAILABLE && s->policy.restart == KR_RESTART_NO;
+}
+
+static gboolean
+is_final_end (const KrSupervisorEvent *event)
+{
+  return event->type == KR_SUPERVISOR_EVENT_EXITED && event->signal == 0 &&
+         kr_exit_code_is_final (event->code);
+}
+
+/* Current is gone and nobody told it to go. */
+static void
+after_crash (KrSupervisor *s, const KrSupervisorEvent *event, const char *reason, gint64 now,
+             KrSupervisorActions *actions)
+{
+  gint64 delay;
+
+  s->crashes++;
+  if (s->policy.restart == KR_RESTART_NO) {
+    give_up (s, event->signal != 0 || event->code == 0 ? KR_EXIT_SOFTWARE : event->code, reason,
+             now, actions);
+    return;
+  }
+  note_fault (s, now, reason);
+  forgive (s, now);
+  delay = backoff (s);
+  count_failure (s, now);
+  s->healthy_since = NEVER;
+  alert (actions, KR_ALERT_CRASH, event->serial, seconds (delay), reason);
+  spawn_after (s, delay, now, actions);
+}
+
+static void
+after_current (KrSupervisor *s, const KrSupervisorEvent *event, const char *reason, gint64 now,
+               KrSupervisorActions *actions)
+{
+  switch (s->state) {
+  case KR_SUPERVISOR_STARTING:
+  case KR_SUPERVISOR_RUNNING:
+  case KR_SUPERVISOR_UNHEALTHY:
+    if (is_final_end (event))
+      give_up (s, event->code, reason, now, actions);
+    else if (is_wanted_end (s, event))
+      be_done (s, event->code, reason, now, actions);
+    else
+      after_crash (s, event, reason, now, actions);
+    break;
+  case KR_SUPERVISOR_REPLACING:
+    if (!s->killed)
+      s->crashes++;
+    note_fault (s, now, reason);
+    promote (s, now, actions);
+    enter (s, KR_SUPERVISOR_STARTING, NEVER, now);
+    break;
+  case KR_SUPERVISOR_TERMINATING:
+    if (is_final_end (event))
+      give_up (s, event->code, reason, now, actions);
+    else
+      spawn_after (s, s->delay_us, now, actions);
+    break;
+  case KR_SUPERVISOR_IDLE:
+  case KR_SUPERVISOR_BACKOFF:
+  case KR_SUPERVISOR_STOPPING:
+  case KR_SUPERVISOR_STOPPED:
+  case KR_SUPERVISOR_GAVE_UP:
+  case KR_N_SUPERVISOR_STATES:
+    break;
+  }
+}
+
+static gboolean
+leaves_files_behind (const KrSupervisorEvent *event)
+{
+  if (event->type != KR_SUPERVISOR_EVENT_EXITED)
+    return FALSE;
+  return event->signal != 0 || (event->code != KR_EXIT_OK && !is_final_end (event) &&
+                                event->code != KR_EXIT_UNAVAILABLE);
+}
+
+/* EXITED, or SPAWN_FAILED, which is the shortest of lives. */
+static gboolean
+on_gone (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+         KrSupervisorActions *actions)
+{
+  g_autofree char *reason = describe_end (s, event);
+  KrWorkerRole role;
+
+  if (!kr_supervisor_role (s, event->serial, &role))
+    return FALSE;
+  if (leaves_files_behind (event))
+    add (actions, KR_SUPERVISOR_ACTION_RECOVER, event->serial);
+  switch (role) {
+  case KR_WORKER_CURRENT:
+    s->current = 0;
+    after_current (s, event, reason, now, actions);
+    break;
+  case KR_WORKER_NEXT:
+    s->next = 0;
+    if (s->state != KR_SUPERVISOR_REPLACING)
+      break;
+    count_failure (s, now);
+    alert (actions, KR_ALERT_REPLACE_FAILED, event->serial, -1, reason);
+    s->hung = FALSE; /* looked at again with the next tick */
+    back_to_current (s, now);
+    break;
+  case KR_WORKER_OLD:
+    s->old = 0;
+    break;
+  case KR_N_WORKER_ROLES:
+    g_return_val_if_reached (FALSE);
+  }
+  if (s->state == KR_SUPERVISOR_STOPPING && kr_supervisor_n_workers (s) == 0)
+    enter (s, KR_SUPERVISOR_STOPPED, NEVER, now);
+  return TRUE;
+}
+
+/* --- time ------------------------------------------------------------------------------ */
+
+/* Were we stopped ourselves (SIGSTOP, a frozen machine), then the silence of the workers says
+ * nothing about them: their reports wait in the sockets. */
+static void
+check_own_pause (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  gint64 gap = s->last_tick == NOT_BEFORE ? 0 : now - s->last_tick;
+
+  s->last_tick = now;
+  if (gap <= KR_SUPERVISOR_MAX_TICK_GAP_US || kr_supervisor_n_workers (s) == 0)
+    return;
+  s->heartbeat = now;
+  if (s->deadline != NEVER && s->state != KR_SUPERVISOR_BACKOFF)
+    s->deadline += gap;
+  if (s->old != 0 && s->old_deadline != NEVER)
+    s->old_deadline += gap;
+  alert (actions, KR_ALERT_MONITOR_PAUSED, 0, seconds (gap), NULL);
+}
+
+static void
+check_old (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  if (s->old == 0 || now < s->old_deadline)
+    return;
+  if (!s->old_killed)
+    alert (actions, KR_ALERT_KILLED, s->old, -1, "it did not end in time");
+  kill_worker (s->old, actions);
+  s->old_killed = TRUE;
+  s->old_deadline = now + KR_SUPERVISOR_KILL_AGAIN_US;
+}
+
+static gboolean
+is_silent (const KrSupervisor *s, gint64 now)
+{
+  gint64 limit = s->policy.hang_limit_us;
+
+  /* Its first report may wait for a plugin registry to be built. */
+  if (!s->has_reported)
+    limit += s->policy.startup_grace_us;
+  return now - s->heartbeat > limit;
+}
+
+static void
+check_heartbeat (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  g_autofree char *reason = NULL;
+  gint64 delay;
+
+  if (!is_silent (s, now))
+    return;
+  /* Its main loop hangs but its threads record on: no haste, unless nothing can be done. */
+  if (s->writing && (s->old != 0 || !may_replace_now (s, now)))
+    return;
+  reason = g_strdup_printf ("no report for %.1f s", seconds (now - s->heartbeat));
+  note_fault (s, s->heartbeat, reason);
+  forgive (s, now);
+  delay = s->writing ? 0 : backoff (s);
+  count_failure (s, now);
+  s->healthy_since = NEVER;
+  s->hangs++;
+  alert (actions, KR_ALERT_HANG, s->current, seconds (delay), reason);
+  if (s->writing) {
+    s->hung = TRUE;
+    spawn_next (s, FALSE, now, actions);
+  } else {
+    terminate (s, TRUE, delay, now, actions);
+  }
+}
+
+/* Next is not ready in time. */
+static void
+end_replacement (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  guint other;
+  gboolean hung = s->hung;
+
+  if (hung || s->harmful || (!s->handover && !s->writing)) {
+    /* Current cannot stay. Perhaps it holds what next is waiting for, such as a port. */
+    other = s->current;
+    promote (s, now, actions);
+    retire (s, other, hung, now, actions);
+    enter (s, KR_SUPERVISOR_STARTING, NEVER, now);
+    return;
+  }
+  other = s->next;
+  s->next = 0;
+  alert (actions, KR_ALERT_REPLACE_FAILED, other, -1, "it did not record in time");
+  retire (s, other, FALSE, now, actions);
+  back_to_current (s, now);
+}
+
+static void
+check_replacement (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+{
+  if (is_silent (s, now))
+    s->hung = TRUE;
+  if (s->hung && !s->writing && !s->killed) {
+    s->killed = TRUE;
+    kill_worker (s->current, actions);
+  }
+  if (now >= s->deadline)
+    end_replacement (s, now, actions);
+}
+
+static gboolean
+on_tick (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+         KrSupervisorActions *actions)
+{
+  s->writing = event->writing;
+  check_own_pause (s, now, actions);
+  check_old (s, now, actions);
+  switch (s->state) {
+  case KR_SUPERVISOR_STARTING:
+  case KR_SUPERVISOR_RUNNING:
+  case KR_SUPERVISOR_UNHEALTHY:
+    check_heartbeat (s, now, actions);
+    break;
+  case KR_SUPERVISOR_REPLACING:
+    check_replacement (s, now, actions);
+    break;
+  case KR_SUPERVISOR_TERMINATING:
+    if (now < s->deadline)
+      break;
+    if (!s->killed)
+      alert (actions, KR_ALERT_KILLED, s->current, -1, "it did not end in time");
+    s->killed = TRUE;
+    kill_worker (s->current, actions);
+    s->deadline = now + KR_SUPERVISOR_KILL_AGAIN_US;
+    break;
+  case KR_SUPERVISOR_BACKOFF:
+    if (now >= s->deadline)
+      spawn_current (s, now, actions);
+    break;
+  case KR_SUPERVISOR_STOPPING:
+    if (now < s->deadline)
+      break;
+    if (!s->killed)
+      alert (actions, KR_ALERT_KILLED, s->current, -1, "it did not end in time");
+    kill_all (s, now, actions);
+    break;
+  case KR_SUPERVISOR_IDLE:
+  case KR_SUPERVISOR_STOPPED:
+  case KR_SUPERVISOR_GAVE_UP:
+  case KR_N_SUPERVISOR_STATES:
+    break;
+  }
+  return TRUE;
+}
+
+/* --- the machine ----------------------------------------------------------------------- */
+
+static gboolean
+dispatch (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+          KrSupervisorActions *actions)
+{
+  switch (event->type) {
+  case KR_SUPERVISOR_EVENT_START:
+    return on_start (s, now, actions);
+  case KR_SUPERVISOR_EVENT_HELLO:
+    return on_heartbeat (s, event->serial, FALSE, now);
+  case KR_SUPERVISOR_EVENT_HEARTBEAT:
+    return on_heartbeat (s, event->serial, TRUE, now);
+  case KR_SUPERVISOR_EVENT_READY:
+    return on_ready (s, event->serial, now, actions);
+  case KR_SUPERVISOR_EVENT_VERDICT:
+    return on_verdict (s, event, now, actions);
+  case KR_SUPERVISOR_EVENT_SPAWN_FAILED:
+  case KR_SUPERVISOR_EVENT_EXITED:
+    return on_gone (s, event, now, actions);
+  case KR_SUPERVISOR_EVENT_REPLACE:
+    return on_replace (s, event, now, actions);
+  case KR_SUPERVISOR_EVENT_STOP:
+    return on_stop (s, now, actions);
+  case KR_SUPERVISOR_EVENT_FORCE:
+    return on_force (s, now, actions);
+  case KR_SUPERVISOR_EVENT_TICK:
+    return on_tick (s, event, now, actions);
+  case KR_N_SUPERVISOR_EVENTS:
+    break;
+  }
+  g_return_val_if_reached (FALSE);
+}
+
+static gboolean
+has_any_edge (KrSupervisorState from, KrSupervisorEventType event)
+{
+  for (guint to = 0; to < KR_N_SUPERVISOR_STATES; to++) {
+    if (kr_supervisor_may_follow (from, event, (KrSupervisorState)to))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+gboolean
+kr_supervisor_handle (KrSupervisor *supervisor, const KrSupervisorEvent *event, gint64 now,
+                      KrSupervisorActions *ret_actions)
+{
+  /* Decided on a copy: an edge that the table does not have leaves no trace. */
+  KrSupervisor after = *supervisor;
+
+  ret_actions->n = 0;
+  g_return_val_if_fail ((guint)event->type < KR_N_SUPERVISOR_EVENTS, FALSE);
+  if (!has_any_edge (supervisor->state, event->type))
+    return FALSE;
+  if (!dispatch (&after, event, now, ret_actions) ||
+      !kr_supervisor_may_follow (supervisor->state, event->type, after.state)) {
+    ret_actions->n = 0;
+    return FALSE;
+  }
+  *supervisor = after;
+  return TRUE;
+}
+
+void
+kr_supervisor_init (KrSupervisor *supervisor, const KrSupervisorPolicy *policy, gint64 now)
+{
+  memset (supervisor, 0, sizeof *supervisor);
+  supervisor->policy = *policy;
+  supervisor->state = KR_SUPERVISOR_IDLE;
+  supervisor->since = now;
+  supervisor->deadline = NEVER;
+  supervisor->old_deadline = NEVER;
+  supervisor->healthy_since = NEVER;
+  supervisor->fault_at = NEVER;
+  supervisor->last_tick = NOT_BEFORE;
+  supervisor->last_failure = NOT_BEFORE;
+}
+
+void
+kr_supervisor_policy_from_file (KrSupervisorPolicy *policy, const KrPipelineFile *file)
+{
+  gint64 stop = 0;
+
+  memset (policy, 0, sizeof *policy);
+  policy->threshold = MAX (1, file->health.threshold);
+  policy->startup_grace_us = file->health.startup_grace_us;
+  policy->hang_limit_us = CLAMP (file->health.interval_us * policy->threshold / 3 * 2,
+                                 3 * G_TIME_SPAN_SECOND, 30 * G_TIME_SPAN_SECOND);
+  policy->timeout_ready_us = file->handover.timeout_ready_us;
+  policy->restart = KR_RESTART_NO;
+  for (guint i = 0; i < file->pipelines->len; i++) {
+    const KrPipelineSpec *spec = file->pipelines->pdata[i];
+
+    stop = MAX (stop, spec->timeout_stop_us);
+    policy->restart = MIN (policy->restart, spec->restart);
+  }
+  /* The worker forces its pipelines at TimeoutStopSec; then it must still get to its exit. */
+  policy->timeout_stop_us = stop + 3 * G_TIME_SPAN_SECOND;
+}
+G_STATIC_ASSERT (KR_RESTART_ALWAYS < KR_RESTART_ON_FAILURE &&
+                 KR_RESTART_ON_FAILURE < KR_RESTART_NO);
+
+gint64
+kr_supervisor_deadline (const KrSupervisor *supervisor)
+{
+  return supervisor->old != 0 ? MIN (supervisor->deadline, supervisor->old_deadline)
+                              : supervisor->deadline;
+}
+
+guint
+kr_supervisor_n_workers (const KrSupervisor *supervisor)
+{
+  return (supervisor->current != 0) + (supervisor->next != 0) + (supervisor->old != 0);
+}
+
+gboolean
+kr_supervisor_wants_overlap (const KrSupervisor *supervisor)
+{
+  return supervisor->next != 0 || (supervisor->old != 0 && supervisor->current != 0);
+}
+
+gboolean
+kr_supervisor_role (const KrSupervisor *supervisor, guint serial, KrWorkerRole *ret_role)
+{
+  if (serial == 0)
+    return FALSE;
+  if (serial == supervisor->current)
+    *ret_role = KR_WORKER_CURRENT;
+  else if (serial == supervisor->next)
+    *ret_role = KR_WORKER_NEXT;
+  else if (serial == supervisor->old)
+    *ret_role = KR_WORKER_OLD;
+  else
+    return FALSE;
+  return TRUE;
+}
