@@ -1,0 +1,783 @@
+/* keeprolling - tests of core/supervisor
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/core/supervisor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "launcher/core/exit-code.h"
+#include "tests/support/kr-test.h"
+
+#define SECOND G_TIME_SPAN_SECOND
+
+/* A supervisor with its own clock. What it does is a line of words, such as "spawn:1" or
+ * "alert:crash:1". */
+typedef struct {
+  KrSupervisor s;
+  gint64 now;
+  GString *log;
+  gint64 spawned_at; /* the last one */
+  double recovered;
+} Case;
+
+static const KrSupervisorPolicy policy = {
+    .threshold = 3,
+    .startup_grace_us = 30 * SECOND,
+    .hang_limit_us = 20 * SECOND,
+    .timeout_ready_us = 30 * SECOND,
+    .timeout_stop_us = 18 * SECOND,
+    .restart = KR_RESTART_ALWAYS,
+};
+
+static void
+set_up (Case *c, gconstpointer data)
+{
+  c->now = 1000 * SECOND;
+  c->log = g_string_new (NULL);
+  c->recovered = -1;
+  kr_supervisor_init (&c->s, &policy, c->now);
+}
+
+static void
+tear_down (Case *c, gconstpointer data)
+{
+  g_string_free (c->log, TRUE);
+}
+
+static void
+note (Case *c, const KrSupervisorAction *action)
+{
+  static const char *const words[] = {
+      [KR_SUPERVISOR_ACTION_SPAWN] = "spawn",     [KR_SUPERVISOR_ACTION_STOP] = "stop",
+      [KR_SUPERVISOR_ACTION_KILL] = "kill",       [KR_SUPERVISOR_ACTION_RECOVER] = "recover",
+      [KR_SUPERVISOR_ACTION_PROMOTE] = "promote", [KR_SUPERVISOR_ACTION_ALERT] = "alert",
+      [KR_SUPERVISOR_ACTION_RECOVERED] = "back",
+  };
+
+  if (c->log->len > 0)
+    g_string_append_c (c->log, ' ');
+  g_string_append (c->log, words[action->type]);
+  if (action->overlap)
+    g_string_append (c->log, "+overlap");
+  if (action->type == KR_SUPERVISOR_ACTION_ALERT)
+    g_string_append_printf (c->log, ":%s", kr_alert_name (action->alert));
+  if (action->serial != 0)
+    g_string_append_printf (c->log, ":%u", action->serial);
+  if (action->type == KR_SUPERVISOR_ACTION_SPAWN)
+    c->spawned_at = c->now;
+  if (action->type == KR_SUPERVISOR_ACTION_RECOVERED)
+    c->recovered = action->seconds;
+}
+
+static gboolean
+send (Case *c, KrSupervisorEvent event)
+{
+  KrSupervisorActions actions;
+  gboolean taken = kr_supervisor_handle (&c->s, &event, c->now, &actions);
+
+  for (guint i = 0; i < actions.n; i++)
+    note (c, &actions.items[i]);
+  return taken;
+}
+
+#define SEND(c, kind, ...)                                                                     \
+  g_assert_true (send (c, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_##kind, __VA_ARGS__}))
+#define REFUSED(c, kind, ...)                                                                  \
+  g_assert_false (                                                                             \
+      send (c, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_##kind, __VA_ARGS__}))
+
+static void
+assert_did (Case *c, const char *words)
+{
+  g_assert_cmpstr (c->log->str, ==, words);
+  g_string_truncate (c->log, 0);
+}
+
+static void
+assert_state (Case *c, KrSupervisorState state)
+{
+  g_assert_cmpstr (kr_supervisor_state_name (c->s.state), ==, kr_supervisor_state_name (state));
+}
+
+/* Time passes second by second; the workers named report. */
+static void
+pass (Case *c, double seconds, guint reporting, gboolean writing)
+{
+  gint64 end = c->now + (gint64)(seconds * SECOND);
+
+  while (c->now < end) {
+    c->now = MIN (c->now + SECOND, end);
+    if (reporting != 0)
+      SEND (c, HEARTBEAT, .serial = reporting);
+    SEND (c, TICK, .writing = writing);
+  }
+}
+
+/* Worker 1 records. */
+static void
+run (Case *c)
+{
+  SEND (c, START);
+  SEND (c, HELLO, .serial = 1);
+  SEND (c, HEARTBEAT, .serial = 1);
+  SEND (c, READY, .serial = 1);
+  assert_did (c, "spawn:1");
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  pass (c, 40, 1, TRUE);
+  assert_did (c, "");
+}
+
+static void
+bad_verdicts (Case *c, guint n, gboolean writing)
+{
+  for (guint i = 0; i < n; i++) {
+    pass (c, 10, c->s.current, writing);
+    SEND (c, VERDICT, .bad = TRUE, .writing = writing, .reason = "not growing");
+  }
+}
+
+/* --- crashes ---------------------------------------------------------------------------- */
+
+static void
+test_crash_is_restarted_at_once (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1 alert:crash:1 spawn:2");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  c->now += SECOND / 2;
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "back:2");
+  g_assert_cmpfloat (c->recovered, ==, 0.5);
+  g_assert_cmpuint (c->s.crashes, ==, 1);
+}
+
+static void
+test_crashes_in_a_row_back_off (Case *c, gconstpointer data)
+{
+  static const int delays[] = {0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300};
+
+  SEND (c, START);
+  for (guint i = 0; i < G_N_ELEMENTS (delays); i++) {
+    gint64 died = c->now;
+
+    SEND (c, EXITED, .serial = i + 1, .signal = 11);
+    if (delays[i] > 0) {
+      assert_state (c, KR_SUPERVISOR_BACKOFF);
+      g_assert_cmpint (kr_supervisor_deadline (&c->s), ==, died + delays[i] * SECOND);
+      c->now = died + delays[i] * SECOND - 1;
+      SEND (c, TICK);
+      assert_state (c, KR_SUPERVISOR_BACKOFF);
+      c->now++;
+      SEND (c, TICK);
+    }
+    assert_state (c, KR_SUPERVISOR_STARTING);
+    g_assert_cmpint (c->spawned_at - died, ==, delays[i] * SECOND);
+  }
+  g_assert_cmpuint (c->s.crashes, ==, 12);
+}
+
+static void
+test_ten_minutes_of_health_forgive (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, EXITED, .serial = 1, .signal = 11);
+  SEND (c, READY, .serial = 2);
+  pass (c, 9 * 60, 2, TRUE);
+  SEND (c, EXITED, .serial = 2, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  pass (c, 1, 0, FALSE);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, READY, .serial = 3);
+  pass (c, 10 * 60, 3, TRUE);
+  SEND (c, EXITED, .serial = 3, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+/* A source that stays away: never ready, always well. That is health too. */
+static void
+test_absent_source_is_health (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  SEND (c, EXITED, .serial = 1, .signal = 11);
+  for (guint i = 0; i < 61; i++) {
+    pass (c, 10, 2, FALSE);
+    SEND (c, VERDICT, .bad = FALSE);
+  }
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, EXITED, .serial = 2, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+static void
+test_spawn_failure (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  SEND (c, SPAWN_FAILED, .serial = 1, .reason = "no memory");
+  assert_did (c, "spawn:1 alert:crash:1 spawn:2");
+  SEND (c, SPAWN_FAILED, .serial = 2, .reason = "no memory");
+  assert_did (c, "alert:crash:2");
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+}
+
+static void
+test_final_codes (Case *c, gconstpointer data)
+{
+  static const int codes[] = {64, 65, 66, 78};
+
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++) {
+    kr_supervisor_init (&c->s, &policy, c->now);
+    SEND (c, START);
+    SEND (c, EXITED, .serial = 1, .code = codes[i]);
+    assert_state (c, KR_SUPERVISOR_GAVE_UP);
+    assert_did (c, "spawn:1 alert:gave-up");
+    g_assert_cmpint (c->s.exit_code, ==, codes[i]);
+    pass (c, 1000, 0, FALSE);
+    assert_did (c, "");
+    /* Somebody has mended the file. */
+    SEND (c, START);
+    assert_state (c, KR_SUPERVISOR_STARTING);
+    assert_did (c, "spawn:2");
+  }
+  g_assert_false (kr_exit_code_is_final (0));
+  g_assert_false (kr_exit_code_is_final (69));
+  g_assert_false (kr_exit_code_is_final (75));
+}
+
+static void
+test_other_codes_restart (Case *c, gconstpointer data)
+{
+  static const int codes[] = {0, 1, 69, 70, 73, 74, 75, 255};
+
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++) {
+    kr_supervisor_init (&c->s, &policy, c->now);
+    SEND (c, START);
+    SEND (c, EXITED, .serial = 1, .code = codes[i]);
+    assert_state (c, KR_SUPERVISOR_STARTING);
+  }
+}
+
+static void
+test_restart_policies (Case *c, gconstpointer data)
+{
+  static const struct {
+    KrRestart restart;
+    int code;
+    int signal;
+    KrSupervisorState state;
+    int exit_code;
+  } rows[] = {
+      {KR_RESTART_ON_FAILURE, 0, 0, KR_SUPERVISOR_STOPPED, 0},
+      {KR_RESTART_ON_FAILURE, 70, 0, KR_SUPERVISOR_STARTING, 0},
+      {KR_RESTART_ON_FAILURE, 69, 0, KR_SUPERVISOR_STARTING, 0},
+      {KR_RESTART_NO, 0, 0, KR_SUPERVISOR_STOPPED, 0},
+      {KR_RESTART_NO, 69, 0, KR_SUPERVISOR_STOPPED, 69},
+      {KR_RESTART_NO, 74, 0, KR_SUPERVISOR_GAVE_UP, 74},
+      {KR_RESTART_NO, 0, 11, KR_SUPERVISOR_GAVE_UP, 70},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    KrSupervisorPolicy own = policy;
+
+    own.restart = rows[i].restart;
+    kr_supervisor_init (&c->s, &own, c->now);
+    SEND (c, START);
+    SEND (c, EXITED, .serial = 1, .code = rows[i].code, .signal = rows[i].signal);
+    assert_state (c, rows[i].state);
+    g_assert_cmpint (c->s.exit_code, ==, rows[i].exit_code);
+  }
+}
+
+/* --- verdicts --------------------------------------------------------------------------- */
+
+static void
+test_replaced_beside_one_that_writes (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 2, TRUE);
+  assert_state (c, KR_SUPERVISOR_UNHEALTHY);
+  assert_did (c, "");
+  bad_verdicts (c, 1, TRUE);
+  assert_state (c, KR_SUPERVISOR_REPLACING);
+  assert_did (c, "alert:replacement:1 spawn+overlap:2");
+  g_assert_true (kr_supervisor_wants_overlap (&c->s));
+  SEND (c, HELLO, .serial = 2);
+  pass (c, 3, 1, TRUE);
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "promote:2 stop:1 alert:replaced:2 back:2");
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  g_assert_cmpfloat (c->recovered, ==, 23); /* since the first bad verdict */
+  SEND (c, EXITED, .serial = 1);
+  assert_did (c, "");
+  g_assert_false (kr_supervisor_wants_overlap (&c->s));
+  g_assert_cmpuint (c->s.replacements, ==, 1);
+}
+
+static void
+test_replaced_in_turn_when_nothing_is_written (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 3, FALSE);
+  assert_state (c, KR_SUPERVISOR_TERMINATING);
+  assert_did (c, "alert:replacement:1 stop:1");
+  pass (c, 5, 1, FALSE);
+  assert_did (c, "alert:killed:1 kill:1");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1 spawn:2");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+static void
+test_good_verdict_starts_the_count_again (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 2, TRUE);
+  SEND (c, VERDICT, .bad = FALSE, .writing = TRUE);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  bad_verdicts (c, 2, TRUE);
+  assert_state (c, KR_SUPERVISOR_UNHEALTHY);
+  assert_did (c, "");
+}
+
+static void
+test_grace_is_armed_again (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 3, FALSE);
+  SEND (c, EXITED, .serial = 1);
+  g_string_truncate (c->log, 0);
+  /* 30 s in which the new one may be as bad as it likes */
+  bad_verdicts (c, 2, FALSE);
+  g_assert_cmpuint (c->s.bad, ==, 0);
+  bad_verdicts (c, 2, FALSE);
+  assert_state (c, KR_SUPERVISOR_UNHEALTHY);
+  assert_did (c, "");
+}
+
+static void
+test_at_once (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  g_string_truncate (c->log, 0);
+  SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .writing = FALSE, .reason = "failed");
+  assert_did (c, "alert:replacement:1 stop:1");
+  SEND (c, EXITED, .serial = 1);
+  assert_did (c, "spawn:2");
+  /* The second time the back-off holds it: no storm. */
+  c->now += SECOND / 2;
+  SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .reason = "failed");
+  assert_did (c, "");
+  c->now += SECOND / 2;
+  SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .reason = "failed");
+  assert_did (c, "alert:replacement:2 stop:2");
+}
+
+static void
+test_next_not_ready_in_time (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 3, TRUE);
+  g_string_truncate (c->log, 0);
+  pass (c, 30, 1, TRUE);
+  assert_did (c, "alert:replace-failed:2 stop:2");
+  assert_state (c, KR_SUPERVISOR_UNHEALTHY);
+  g_assert_cmpuint (c->s.current, ==, 1);
+  /* No third one while the second is still ending. */
+  bad_verdicts (c, 1, TRUE);
+  assert_did (c, "");
+  pass (c, 8, 1, TRUE);
+  assert_did (c, "alert:killed:2 kill:2");
+  SEND (c, EXITED, .serial = 2, .signal = 9);
+  assert_did (c, "recover:2");
+  bad_verdicts (c, 1, TRUE);
+  assert_did (c, "alert:replacement:1 spawn+overlap:3");
+}
+
+/* It holds the port that the new one needs, and cannot stay. */
+static void
+test_harmful_one_goes_all_the_same (Case *c, gconstpointer data)
+{
+  run (c);
+  for (guint i = 0; i < 3; i++) {
+    pass (c, 10, 1, TRUE);
+    SEND (c, VERDICT, .bad = TRUE, .harmful = TRUE, .writing = TRUE, .reason = "memory");
+  }
+  g_string_truncate (c->log, 0);
+  pass (c, 30, 1, TRUE);
+  assert_did (c, "promote:2 stop:1");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, EXITED, .serial = 1);
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "back:2");
+}
+
+static void
+test_next_dies (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 3, TRUE);
+  g_string_truncate (c->log, 0);
+  SEND (c, EXITED, .serial = 2, .signal = 11);
+  assert_did (c, "recover:2 alert:replace-failed:2");
+  assert_state (c, KR_SUPERVISOR_UNHEALTHY);
+  SEND (c, VERDICT, .bad = FALSE, .writing = TRUE);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+}
+
+static void
+test_current_dies_while_next_starts (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 3, TRUE);
+  g_string_truncate (c->log, 0);
+  SEND (c, EXITED, .serial = 1, .signal = 11);
+  assert_did (c, "recover:1 promote:2");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "back:2");
+}
+
+/* --- hangs ------------------------------------------------------------------------------ */
+
+static void
+test_hung_and_silent_is_killed (Case *c, gconstpointer data)
+{
+  run (c);
+  pass (c, 20, 0, FALSE);
+  assert_did (c, "");
+  pass (c, 1, 0, FALSE);
+  assert_did (c, "alert:hang:1 kill:1");
+  assert_state (c, KR_SUPERVISOR_TERMINATING);
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1 spawn:2");
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "back:2");
+  g_assert_cmpfloat (c->recovered, ==, 21); /* since its last sign of life */
+}
+
+static void
+test_hangs_in_a_row_back_off (Case *c, gconstpointer data)
+{
+  run (c);
+  pass (c, 21, 0, FALSE);
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, HEARTBEAT, .serial = 2);
+  pass (c, 21, 0, FALSE);
+  SEND (c, EXITED, .serial = 2, .signal = 9);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  pass (c, 1, 0, FALSE);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+static void
+test_hung_but_writing_is_replaced_beside (Case *c, gconstpointer data)
+{
+  run (c);
+  pass (c, 21, 0, TRUE);
+  assert_did (c, "alert:hang:1 spawn+overlap:2");
+  assert_state (c, KR_SUPERVISOR_REPLACING);
+  SEND (c, READY, .serial = 2);
+  /* It cannot hear a stop. */
+  assert_did (c, "promote:2 kill:1 alert:replaced:2 back:2");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1");
+}
+
+static void
+test_hung_stops_writing_while_replaced (Case *c, gconstpointer data)
+{
+  run (c);
+  pass (c, 21, 0, TRUE);
+  g_string_truncate (c->log, 0);
+  pass (c, 2, 0, FALSE);
+  assert_did (c, "kill:1");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1 promote:2");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+static void
+test_slow_first_report_is_no_hang (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  g_string_truncate (c->log, 0);
+  pass (c, 50, 0, FALSE);
+  assert_did (c, "");
+  pass (c, 1, 0, FALSE);
+  assert_did (c, "alert:hang:1 kill:1");
+}
+
+static void
+test_own_pause_kills_nobody (Case *c, gconstpointer data)
+{
+  run (c);
+  c->now += 3600 * SECOND;
+  SEND (c, TICK, .writing = FALSE);
+  assert_did (c, "alert:monitor-paused");
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  pass (c, 20, 0, FALSE);
+  assert_did (c, "");
+  pass (c, 1, 0, FALSE);
+  assert_did (c, "alert:hang:1 kill:1");
+}
+
+static void
+test_unkillable_is_killed_again (Case *c, gconstpointer data)
+{
+  run (c);
+  pass (c, 21, 0, FALSE);
+  g_string_truncate (c->log, 0);
+  pass (c, 30, 0, FALSE);
+  assert_did (c, "kill:1 kill:1 kill:1");
+}
+
+/* --- wishes ----------------------------------------------------------------------------- */
+
+static void
+test_stop (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, STOP);
+  assert_did (c, "stop:1");
+  SEND (c, STOP);
+  assert_did (c, "");
+  pass (c, 17, 1, TRUE);
+  assert_did (c, "");
+  SEND (c, EXITED, .serial = 1);
+  assert_state (c, KR_SUPERVISOR_STOPPED);
+  assert_did (c, "");
+}
+
+static void
+test_stop_deadline (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, STOP);
+  pass (c, 18, 1, TRUE);
+  assert_did (c, "stop:1 alert:killed:1 kill:1");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1");
+  assert_state (c, KR_SUPERVISOR_STOPPED);
+}
+
+static void
+test_force (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, STOP);
+  SEND (c, FORCE);
+  assert_did (c, "stop:1 kill:1");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_state (c, KR_SUPERVISOR_STOPPED);
+}
+
+static void
+test_stop_from_every_state (Case *c, gconstpointer data)
+{
+  /* nothing there */
+  SEND (c, STOP);
+  assert_state (c, KR_SUPERVISOR_STOPPED);
+  /* two there */
+  kr_supervisor_init (&c->s, &policy, c->now);
+  run (c);
+  bad_verdicts (c, 3, TRUE);
+  g_string_truncate (c->log, 0);
+  SEND (c, STOP);
+  assert_did (c, "stop:1 stop:2");
+  SEND (c, EXITED, .serial = 2);
+  assert_state (c, KR_SUPERVISOR_STOPPING);
+  SEND (c, EXITED, .serial = 1);
+  assert_state (c, KR_SUPERVISOR_STOPPED);
+  /* waiting */
+  kr_supervisor_init (&c->s, &policy, c->now);
+  SEND (c, START);
+  SEND (c, EXITED, .serial = 1, .signal = 11);
+  SEND (c, EXITED, .serial = 2, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  SEND (c, STOP);
+  assert_state (c, KR_SUPERVISOR_STOPPED);
+}
+
+static void
+test_handover (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, REPLACE, .reason = "reload");
+  assert_did (c, "alert:replacement:1 spawn+overlap:2");
+  REFUSED (c, REPLACE, .reason = "again");
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "promote:2 stop:1 alert:replaced:2");
+  REFUSED (c, REPLACE, .reason = "the old one is still there");
+  SEND (c, EXITED, .serial = 1);
+  g_assert_cmpuint (c->s.replacements, ==, 0); /* that was no fault */
+}
+
+static void
+test_handover_rolls_back (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, REPLACE, .reason = "reload");
+  g_string_truncate (c->log, 0);
+  /* The source is absent for both of them: the old one stays. */
+  pass (c, 30, 1, FALSE);
+  assert_did (c, "alert:replace-failed:2 stop:2");
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  g_assert_cmpuint (c->s.current, ==, 1);
+}
+
+static void
+test_handover_before_it_records (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  SEND (c, REPLACE, .reason = "reload");
+  assert_state (c, KR_SUPERVISOR_TERMINATING);
+  SEND (c, EXITED, .serial = 1);
+  assert_did (c, "spawn:1 alert:replacement:1 stop:1 spawn:2");
+}
+
+/* --- the table -------------------------------------------------------------------------- */
+
+/* Brings a fresh supervisor into @state with whatever events it takes. */
+static void
+bring_to (Case *c, KrSupervisorState state)
+{
+  kr_supervisor_init (&c->s, &policy, c->now);
+  if (state == KR_SUPERVISOR_IDLE)
+    return;
+  SEND (c, START);
+  switch (state) {
+  case KR_SUPERVISOR_RUNNING:
+    SEND (c, READY, .serial = 1);
+    break;
+  case KR_SUPERVISOR_UNHEALTHY:
+    SEND (c, READY, .serial = 1);
+    c->now += 31 * SECOND;
+    SEND (c, VERDICT, .bad = TRUE);
+    break;
+  case KR_SUPERVISOR_REPLACING:
+    SEND (c, READY, .serial = 1);
+    SEND (c, REPLACE);
+    break;
+  case KR_SUPERVISOR_TERMINATING:
+    SEND (c, REPLACE);
+    break;
+  case KR_SUPERVISOR_BACKOFF:
+    SEND (c, EXITED, .serial = 1, .signal = 9);
+    SEND (c, EXITED, .serial = 2, .signal = 9);
+    break;
+  case KR_SUPERVISOR_STOPPING:
+    SEND (c, STOP);
+    break;
+  case KR_SUPERVISOR_STOPPED:
+    SEND (c, STOP);
+    SEND (c, EXITED, .serial = 1);
+    break;
+  case KR_SUPERVISOR_GAVE_UP:
+    SEND (c, EXITED, .serial = 1, .code = 65);
+    break;
+  case KR_SUPERVISOR_IDLE:
+  case KR_SUPERVISOR_STARTING:
+  case KR_N_SUPERVISOR_STATES:
+    break;
+  }
+  assert_state (c, state);
+}
+
+static void
+test_undeclared_edges_are_refused (Case *c, gconstpointer data)
+{
+  guint refused = 0;
+
+  for (guint state = 0; state < KR_N_SUPERVISOR_STATES; state++) {
+    for (guint type = 0; type < KR_N_SUPERVISOR_EVENTS; type++) {
+      gboolean declared = FALSE;
+      KrSupervisor before;
+
+      for (guint to = 0; to < KR_N_SUPERVISOR_STATES; to++)
+        declared |= kr_supervisor_may_follow (state, type, to);
+      if (declared)
+        continue;
+      refused++;
+      bring_to (c, state);
+      before = c->s;
+      g_string_truncate (c->log, 0);
+      /* with the serials of all that could be meant */
+      for (guint serial = 0; serial < 4; serial++)
+        g_assert_false (send (c, (KrSupervisorEvent){.type = type, .serial = serial}));
+      assert_did (c, "");
+      g_assert_cmpmem (&before, sizeof before, &c->s, sizeof c->s);
+    }
+  }
+  g_assert_cmpuint (refused, >, 20);
+}
+
+static void
+test_strangers_are_refused (Case *c, gconstpointer data)
+{
+  run (c);
+  REFUSED (c, HEARTBEAT, .serial = 7);
+  REFUSED (c, EXITED, .serial = 7);
+  REFUSED (c, EXITED, .serial = 0);
+  REFUSED (c, HELLO, .serial = 2);
+  assert_did (c, "");
+}
+
+static void
+test_every_name (Case *c, gconstpointer data)
+{
+  for (guint i = 0; i < KR_N_SUPERVISOR_STATES; i++)
+    g_assert_nonnull (kr_supervisor_state_name (i));
+  for (guint i = 0; i < KR_N_SUPERVISOR_EVENTS; i++)
+    g_assert_nonnull (kr_supervisor_event_name (i));
+  for (guint i = 0; i < KR_N_ALERTS; i++)
+    g_assert_nonnull (kr_alert_name (i));
+  for (guint i = 0; i < KR_N_WORKER_ROLES; i++)
+    g_assert_nonnull (kr_worker_role_name (i));
+}
+
+#define ADD(name, function)                                                                    \
+  g_test_add ("/core/supervisor/" name, Case, NULL, set_up, function, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  kr_test_deadline (60);
+  ADD ("crash", test_crash_is_restarted_at_once);
+  ADD ("crash/back-off", test_crashes_in_a_row_back_off);
+  ADD ("crash/forgiven", test_ten_minutes_of_health_forgive);
+  ADD ("crash/absent-source", test_absent_source_is_health);
+  ADD ("crash/spawn-failure", test_spawn_failure);
+  ADD ("crash/final-codes", test_final_codes);
+  ADD ("crash/other-codes", test_other_codes_restart);
+  ADD ("crash/restart-policies", test_restart_policies);
+  ADD ("verdict/overlap", test_replaced_beside_one_that_writes);
+  ADD ("verdict/in-turn", test_replaced_in_turn_when_nothing_is_written);
+  ADD ("verdict/good", test_good_verdict_starts_the_count_again);
+  ADD ("verdict/grace", test_grace_is_armed_again);
+  ADD ("verdict/at-once", test_at_once);
+  ADD ("verdict/next-late", test_next_not_ready_in_time);
+  ADD ("verdict/harmful", test_harmful_one_goes_all_the_same);
+  ADD ("verdict/next-dies", test_next_dies);
+  ADD ("verdict/current-dies", test_current_dies_while_next_starts);
+  ADD ("hang/killed", test_hung_and_silent_is_killed);
+  ADD ("hang/back-off", test_hangs_in_a_row_back_off);
+  ADD ("hang/writing", test_hung_but_writing_is_replaced_beside);
+  ADD ("hang/stops-writing", test_hung_stops_writing_while_replaced);
+  ADD ("hang/slow-start", test_slow_first_report_is_no_hang);
+  ADD ("hang/own-pause", test_own_pause_kills_nobody);
+  ADD ("hang/unkillable", test_unkillable_is_killed_again);
+  ADD ("stop/graceful", test_stop);
+  ADD ("stop/deadline", test_stop_deadline);
+  ADD ("stop/force", test_force);
+  ADD ("stop/every-state", test_stop_from_every_state);
+  ADD ("handover/done", test_handover);
+  ADD ("handover/rolled-back", test_handover_rolls_back);
+  ADD ("handover/not-recording", test_handover_before_it_records);
+  ADD ("table/undeclared", test_undeclared_edges_are_refused);
+  ADD ("table/strangers", test_strangers_are_refused);
+  ADD ("table/names", test_every_name);
+  return g_test_run ();
+}
