@@ -7,6 +7,7 @@
 
 #include "plugins/atomicfilesink.h"
 #include "plugins/growthmonitorsink.h"
+#include "plugins/mpegtsregen.h"
 #include "plugins/timestampregen.h"
 
 static gboolean
@@ -16,6 +17,7 @@ plugin_init (GstPlugin *plugin)
 
   registered |= GST_ELEMENT_REGISTER (atomicfilesink, plugin);
   registered |= GST_ELEMENT_REGISTER (growthmonitorsink, plugin);
+  registered |= GST_ELEMENT_REGISTER (mpegtsregen, plugin);
   registered |= GST_ELEMENT_REGISTER (timestampregen, plugin);
   return registered;
 }

@@ -1,0 +1,501 @@
+/* keeprolling - inside mpegts-regen: the tables and PIDs in force across sessions
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "plugins/common/mpegts-regen-private.h"
+
+#include <string.h>
+
+/* --- programs and PIDs -------------------------------------------------------------------- */
+
+static guint
+find_program (const KrTsRegen *r, guint in_number)
+{
+  for (guint i = 0; i < r->n_programs; i++) {
+    if (r->programs[i]->in_number == in_number)
+      return i;
+  }
+  return KR_TS_NO_PROGRAM;
+}
+
+static guint
+add_program (KrTsRegen *r, guint number)
+{
+  KrProgram *program;
+
+  if (r->n_programs >= KR_TS_REGEN_PROGRAMS)
+    return KR_TS_NO_PROGRAM;
+  program = g_new0 (KrProgram, 1);
+  program->number = program->in_number = number;
+  program->pcr_pid = program->ref_pid = KR_TS_PID_NULL;
+  program->interval = KR_TS_PCR_HZ / 25;
+  program->out_pmt_pid = program->in_pmt_pid = KR_TS_PID_NULL;
+  kr_ts_arrival_reset (program);
+  r->programs[r->n_programs] = program;
+  return r->n_programs++;
+}
+
+/* A stream of one program that changed its number keeps its place. */
+static guint
+program_for (KrTsRegen *r, guint in_number)
+{
+  guint index = find_program (r, in_number);
+
+  if (index != KR_TS_NO_PROGRAM)
+    return index;
+  if (r->n_programs == 1 && r->tables->programs->len == 1) {
+    r->programs[0]->in_number = in_number;
+    return 0;
+  }
+  return add_program (r, in_number);
+}
+
+static guint16
+stream_for_entry (KrTsRegen *r, guint index, const KrTsPmtEntry *entry, guint16 known)
+{
+  KrStream *stream;
+
+  if (known == 0) {
+    KrStream fresh = {.program = (guint8)index, .offset = r->programs[index]->offset};
+
+    g_array_append_val (r->streams, fresh);
+    known = (guint16)r->streams->len;
+  }
+  stream = &g_array_index (r->streams, KrStream, known - 1);
+  stream->pid = entry->pid;
+  stream->program = (guint8)index;
+  stream->kind = entry->kind;
+  stream->codec = entry->codec;
+  stream->stream_type = entry->stream_type;
+  return known;
+}
+
+static void
+unlist (KrTsRegen *r, guint index)
+{
+  for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
+    KrPid *s = &r->pids[pid];
+
+    if (s->program != index)
+      continue;
+    s->flags &= (guint8) ~(KR_PID_LISTED | KR_PID_DROP | KR_PID_SLOW | KR_PID_TABLE);
+    s->program = KR_TS_NO_PROGRAM;
+    s->out_pid = (guint16)pid;
+    kr_pid_update (s, pid);
+  }
+}
+
+/* --- which keyframes count ------------------------------------------------------------------
+ */
+
+static void
+choose_key_pid (KrTsRegen *r)
+{
+  const KrTsProgramTable *first = NULL;
+  const KrTsPmtEntry *chosen = NULL;
+
+  r->key_pid = KR_TS_PID_NULL;
+  r->key_any = FALSE;
+  if (r->n_programs > 0)
+    first = kr_ts_tables_find (r->tables, r->programs[0]->in_number);
+  if (first == NULL || !first->valid)
+    return;
+  for (guint i = 0; i < first->pmt.n_entries; i++) {
+    const KrTsPmtEntry *entry = &first->pmt.entries[i];
+
+    if (chosen == NULL ||
+        (entry->kind == KR_TS_KIND_VIDEO && chosen->kind != KR_TS_KIND_VIDEO) ||
+        (entry->kind == KR_TS_KIND_AUDIO && chosen->kind == KR_TS_KIND_OTHER))
+      chosen = entry;
+  }
+  if (chosen == NULL)
+    return;
+  r->key_pid = chosen->pid;
+  r->key_codec = chosen->codec;
+  r->key_any = chosen->kind == KR_TS_KIND_AUDIO;
+}
+
+static void
+start_waiting (KrTsRegen *r, guint index)
+{
+  KrProgram *program = r->programs[index];
+
+  if (!r->config.wait_keyframe || index != 0 || r->key_pid == KR_TS_PID_NULL)
+    return;
+  program->waiting = TRUE;
+  program->waiting_since = program->out_ticks;
+  for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
+    KrPid *s = &r->pids[pid];
+
+    if (s->program == index && (s->flags & KR_PID_LISTED) != 0) {
+      s->flags |= KR_PID_SLOW;
+      kr_pid_update (s, pid);
+    }
+  }
+}
+
+/* --- the header ------------------------------------------------------------------------------
+ */
+
+static void
+append_table (GByteArray *out, const guint8 *section, gsize size, guint pid, guint last_counter)
+{
+  guint8 packets[KR_TS_SECTION_PACKETS (KR_TS_SECTION_MAX) * KR_TS_PACKET_SIZE];
+  guint n = (guint)KR_TS_SECTION_PACKETS (size);
+
+  kr_ts_packetize (section, size, pid, last_counter - (n - 1), packets);
+  g_byte_array_append (out, packets, n * KR_TS_PACKET_SIZE);
+}
+
+/* The counter that the packet before the next one of @in_pid has on the output. */
+static guint
+last_counter (const KrTsRegen *r, guint in_pid, guint out_pid, guint first_counter)
+{
+  const KrPid *s = &r->pids[in_pid];
+
+  if (r->pids[out_pid].out_counter != KR_TS_NO_COUNTER)
+    return r->pids[out_pid].out_counter;
+  if ((s->flags & KR_PID_SEEN) != 0)
+    return s->counter + s->delta;
+  return first_counter - 1u;
+}
+
+static void
+update_header (KrTsRegen *r)
+{
+  GByteArray *out;
+
+  if (!r->has_pat)
+    return;
+  out = g_byte_array_new ();
+  append_table (out, r->pat, r->pat_size, KR_TS_PID_PAT,
+                last_counter (r, KR_TS_PID_PAT, KR_TS_PID_PAT, r->tables->pat_first_counter));
+  for (guint i = 0; i < r->n_programs; i++) {
+    const KrProgram *program = r->programs[i];
+    const KrTsProgramTable *table = kr_ts_tables_find (r->tables, program->in_number);
+
+    if (program->has_pmt)
+      append_table (out, program->pmt, program->pmt_size, program->out_pmt_pid,
+                    last_counter (r, program->in_pmt_pid, program->out_pmt_pid,
+                                  table != NULL ? table->first_counter : 0));
+  }
+  g_clear_pointer (&r->header, g_bytes_unref);
+  r->header = g_byte_array_free_to_bytes (out);
+  r->tables_changed = TRUE;
+}
+
+/* --- what is in force
+ * --------------------------------------------------------------------------- */
+
+static void
+force_pat (KrTsRegen *r, gboolean raise)
+{
+  guint version = r->pat[5] >> 1 & 0x1f;
+
+  memcpy (r->pat, r->tables->pat_raw, r->tables->pat_size);
+  r->pat_size = r->tables->pat_size;
+  if (raise)
+    kr_ts_section_set_version (r->pat, r->pat_size, version + 1);
+  r->has_pat = TRUE;
+  r->replace_pat = memcmp (r->pat, r->tables->pat_raw, r->pat_size) != 0;
+}
+
+static void
+force_pmt (KrTsRegen *r, KrProgram *program, const KrTsProgramTable *table, gboolean raise)
+{
+  guint version = program->pmt[5] >> 1 & 0x1f;
+
+  memcpy (program->pmt, table->raw, table->raw_size);
+  program->pmt_size = table->raw_size;
+  if (raise)
+    kr_ts_section_set_version (program->pmt, program->pmt_size, version + 1);
+  program->parsed = table->pmt;
+  program->out_pmt_pid = program->in_pmt_pid = table->pmt_pid;
+  program->has_pmt = TRUE;
+  program->replace_pmt = raise && memcmp (program->pmt, table->raw, table->raw_size) != 0;
+}
+
+/* A PID that was not seen yet but goes out under a number that was. */
+static void
+continue_counter (const KrTsRegen *r, KrPid *s)
+{
+  if ((s->flags & KR_PID_SEEN) == 0 && r->pids[s->out_pid].out_counter != KR_TS_NO_COUNTER)
+    s->flags |= KR_PID_FRESH;
+}
+
+/* Lists the PIDs of a program as its PMT has them now. @map gives, for each entry, the entry in
+ * force that it goes on as, or is NULL: each as itself. */
+static void
+list_program (KrTsRegen *r, guint index, const KrTsProgramTable *table, const guint *map)
+{
+  KrProgram *program = r->programs[index];
+  guint16 known[KR_TS_MAX_STREAMS] = {0};
+  guint8 claimed[KR_TS_N_PIDS / 8] = {0};
+
+  for (guint i = 0; i < table->pmt.n_entries; i++)
+    known[i] =
+        map != NULL ? program->entry_stream[map[i]] : r->pids[table->pmt.entries[i].pid].stream;
+  unlist (r, index);
+
+  r->pids[table->pmt_pid].program = (guint8)index;
+  r->pids[table->pmt_pid].flags |= KR_PID_TABLE;
+  r->pids[table->pmt_pid].out_pid =
+      (guint16)(map != NULL ? program->out_pmt_pid : table->pmt_pid);
+  continue_counter (r, &r->pids[table->pmt_pid]);
+  kr_pid_update (&r->pids[table->pmt_pid], table->pmt_pid);
+  for (guint i = 0; i < table->pmt.n_entries; i++) {
+    const KrTsPmtEntry *entry = &table->pmt.entries[i];
+    KrPid *s = &r->pids[entry->pid];
+
+    if ((s->flags & KR_PID_TABLE) != 0 ||
+        (s->program != KR_TS_NO_PROGRAM && s->program != index))
+      continue; /* shared with a program that came first */
+    s->program = (guint8)index;
+    s->flags |= KR_PID_LISTED;
+    s->stream = stream_for_entry (r, index, entry, known[i]);
+    s->out_pid = map != NULL ? program->parsed.entries[map[i]].pid : entry->pid;
+    if (map == NULL)
+      program->entry_stream[i] = s->stream;
+    continue_counter (r, s);
+    claimed[entry->pid / 8] |= (guint8)(1u << entry->pid % 8);
+    kr_pid_update (s, entry->pid);
+  }
+  /* Numbers that remapped streams go out under belong to them alone. */
+  for (guint i = 0; map != NULL && i < program->parsed.n_entries; i++) {
+    guint pid = program->parsed.entries[i].pid;
+
+    if ((claimed[pid / 8] & 1u << pid % 8) == 0 && pid != table->pmt_pid) {
+      r->pids[pid].flags |= KR_PID_DROP;
+      kr_pid_update (&r->pids[pid], pid);
+    }
+  }
+  if (program->pcr_pid != table->pmt.pcr_pid) {
+    program->pcr_pid = table->pmt.pcr_pid;
+    program->ref_pid = KR_TS_PID_NULL;
+  }
+  program->in_pmt_pid = table->pmt_pid;
+  if (index == 0)
+    choose_key_pid (r);
+}
+
+static gboolean
+same_codec (const KrTsPmtEntry *a, const KrTsPmtEntry *b)
+{
+  return a->stream_type == b->stream_type && a->codec == b->codec;
+}
+
+/* Pairs the entries of the new PMT with those in force: the same PID first, then the same codec
+ * in the same order. FALSE if they do not carry the same streams. */
+static gboolean
+pair_entries (const KrTsPmt *now, const KrTsPmt *before, guint *map)
+{
+  gboolean taken[KR_TS_MAX_STREAMS] = {FALSE};
+  gboolean paired[KR_TS_MAX_STREAMS] = {FALSE};
+
+  if (now->n_entries != before->n_entries)
+    return FALSE;
+  for (guint pass = 0; pass < 2; pass++) {
+    for (guint i = 0; i < now->n_entries; i++) {
+      for (guint j = 0; j < before->n_entries && !paired[i]; j++) {
+        if (taken[j] || !same_codec (&now->entries[i], &before->entries[j]) ||
+            (pass == 0 && now->entries[i].pid != before->entries[j].pid))
+          continue;
+        map[i] = j;
+        paired[i] = taken[j] = TRUE;
+      }
+    }
+  }
+  for (guint i = 0; i < now->n_entries; i++) {
+    if (!paired[i])
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+may_replace (const KrTsRegen *r, const KrTsProgramTable *table)
+{
+  return r->config.mode != KR_TS_REGEN_MONITOR &&
+         !kr_ts_tables_is_shared (r->tables, table->pmt_pid);
+}
+
+static void
+match_pat (KrTsRegen *r)
+{
+  gboolean listed = TRUE;
+
+  if (!r->tables->has_pat)
+    return;
+  if (!r->has_pat || r->config.mode == KR_TS_REGEN_MONITOR ||
+      r->tables->pat.last_section_number != 0) {
+    force_pat (r, FALSE);
+    return;
+  }
+  if (r->tables->pat_size == r->pat_size &&
+      memcmp (r->tables->pat_raw, r->pat, r->pat_size) == 0) {
+    r->replace_pat = FALSE;
+    return;
+  }
+  /* The PAT in force stays as long as every program still goes out where it says. */
+  for (guint i = 0; i < r->tables->programs->len; i++) {
+    const KrTsProgramTable *table = g_ptr_array_index (r->tables->programs, i);
+    guint index = find_program (r, table->number);
+    KrTsPat pat;
+
+    if (index == KR_TS_NO_PROGRAM || !kr_ts_parse_pat (r->pat, r->pat_size, &pat)) {
+      listed = FALSE;
+      break;
+    }
+    listed = FALSE;
+    for (guint j = 0; j < pat.n_entries; j++) {
+      if (pat.entries[j].number == r->programs[index]->number &&
+          pat.entries[j].pmt_pid == r->programs[index]->out_pmt_pid)
+        listed = TRUE;
+    }
+    if (!listed)
+      break;
+  }
+  if (listed)
+    r->replace_pat = TRUE;
+  else
+    force_pat (r, TRUE);
+}
+
+void
+kr_ts_session_match (KrTsRegen *r, guint index)
+{
+  KrProgram *program = r->programs[index];
+  const KrTsProgramTable *table = kr_ts_tables_find (r->tables, program->in_number);
+  guint map[KR_TS_MAX_STREAMS];
+
+  if (table == NULL || !table->valid)
+    return;
+  program->await_pmt = FALSE;
+  if (!program->has_pmt || !may_replace (r, table)) {
+    force_pmt (r, program, table, FALSE);
+    list_program (r, index, table, NULL);
+  } else if (pair_entries (&table->pmt, &program->parsed, map)) {
+    program->replace_pmt = table->raw_size != program->pmt_size ||
+                           table->pmt_pid != program->out_pmt_pid ||
+                           memcmp (table->raw, program->pmt, table->raw_size) != 0;
+    list_program (r, index, table, map);
+    match_pat (r);
+    return; /* what is in force stays in force: no new header */
+  } else {
+    force_pmt (r, program, table, TRUE);
+    list_program (r, index, table, NULL);
+  }
+  match_pat (r);
+  update_header (r);
+}
+
+/* --- what the main loop calls
+ * ----------------------------------------------------------------- */
+
+void
+kr_ts_session_begin (KrTsRegen *r)
+{
+  kr_ts_session_tables (r, KR_TS_TABLES_PAT);
+  for (guint i = 0; i < r->n_programs; i++) {
+    kr_ts_session_match (r, i);
+    start_waiting (r, i);
+  }
+}
+
+/* A PMT that changes inside a session: its streams keep the numbers they have on the output,
+ * and the version goes on from the last. */
+static void
+change_pmt (KrTsRegen *r, guint index, const KrTsProgramTable *table)
+{
+  KrProgram *program = r->programs[index];
+  gboolean renumbered = program->replace_pmt;
+
+  force_pmt (r, program, table, renumbered && may_replace (r, table));
+  list_program (r, index, table, NULL);
+  if (renumbered && r->has_pat)
+    match_pat (r);
+  update_header (r);
+}
+
+void
+kr_ts_session_tables (KrTsRegen *r, KrTsTablesChange change)
+{
+  if ((change & KR_TS_TABLES_PAT) != 0) {
+    for (guint i = 0; i < r->tables->programs->len; i++) {
+      const KrTsProgramTable *table = g_ptr_array_index (r->tables->programs, i);
+      guint index = program_for (r, table->number);
+
+      r->pids[table->pmt_pid].flags |= KR_PID_TABLE;
+      if (index != KR_TS_NO_PROGRAM && r->pids[table->pmt_pid].program == KR_TS_NO_PROGRAM)
+        r->pids[table->pmt_pid].program = (guint8)index;
+      kr_pid_update (&r->pids[table->pmt_pid], table->pmt_pid);
+    }
+    if (!r->replace_pat)
+      force_pat (r, FALSE);
+    else
+      match_pat (r);
+    update_header (r);
+  }
+  if ((change & KR_TS_TABLES_PMT) != 0) {
+    guint index = program_for (r, r->tables->changed->number);
+
+    if (index == KR_TS_NO_PROGRAM)
+      return;
+    if (r->programs[index]->await_pmt || !r->programs[index]->has_pmt)
+      kr_ts_session_match (r, index);
+    else
+      change_pmt (r, index, r->tables->changed);
+  }
+}
+
+gboolean
+kr_ts_session_replaces (const KrTsRegen *r, guint pid)
+{
+  guint index = r->pids[pid].program;
+
+  if (r->config.mode == KR_TS_REGEN_MONITOR)
+    return FALSE;
+  if (pid == KR_TS_PID_PAT)
+    return r->replace_pat;
+  return index != KR_TS_NO_PROGRAM && r->programs[index]->in_pmt_pid == pid &&
+         r->programs[index]->replace_pmt;
+}
+
+void
+kr_ts_session_join (KrTsRegen *r, guint index, gboolean all)
+{
+  for (guint i = 0; i < r->n_used; i++) {
+    guint pid = r->used[i];
+    KrPid *s = &r->pids[pid];
+
+    if (!all && s->program != index)
+      continue;
+    /* Replaced tables count for themselves. */
+    if ((s->flags & KR_PID_FRESH) == 0 && !kr_ts_session_replaces (r, pid))
+      r->pids[s->out_pid].out_counter = (guint8)((s->counter + s->delta) & 0x0f);
+    s->flags |= KR_PID_FRESH;
+    kr_pid_update (s, pid);
+  }
+  r->programs[index]->await_pmt = TRUE;
+  start_waiting (r, index);
+}
+
+void
+kr_ts_session_write_table (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid)
+{
+  guint8 packets[KR_TS_SECTION_PACKETS (KR_TS_SECTION_MAX) * KR_TS_PACKET_SIZE];
+  const KrProgram *program = pid != KR_TS_PID_PAT ? r->programs[r->pids[pid].program] : NULL;
+  const guint8 *section = program != NULL ? program->pmt : r->pat;
+  gsize size = program != NULL ? program->pmt_size : r->pat_size;
+  guint out_pid = program != NULL ? program->out_pmt_pid : KR_TS_PID_PAT;
+  guint8 *counter = &r->pids[out_pid].out_counter;
+
+  kr_ts_region_cut (r, g, p);
+  g->start = p + KR_TS_PACKET_SIZE;
+  if (kr_ts_starts_unit (p)) {
+    guint next = *counter != KR_TS_NO_COUNTER ? *counter + 1u : kr_ts_counter (p);
+    guint n = kr_ts_packetize (section, size, out_pid, next, packets);
+
+    *counter = (guint8)((next + n - 1) & 0x0f);
+    kr_ts_region_insert (r, g, packets, (gsize)n * KR_TS_PACKET_SIZE);
+  }
+}
