@@ -523,8 +523,19 @@ compose (KrStream *stream, guint64 pts, guint64 dts, guint64 out, gboolean belie
   return (out + stream->composition) % KR_TS_STAMP_MODULUS;
 }
 
+static void
+write_stamps (guint8 *pts_bytes, guint64 pts, guint8 *dts_bytes, guint64 dts)
+{
+  kr_ts_write_stamp (pts_bytes, pts);
+  if (dts_bytes != NULL)
+    kr_ts_write_stamp (dts_bytes, dts);
+}
+
+/* @repeated: the packet has the counter of the one before it, and may be the repetition that is
+ * allowed. */
 void
-kr_ts_regen_pes (KrTsRegen *r, KrStream *stream, guint8 *pts_bytes, guint8 *dts_bytes)
+kr_ts_regen_pes (KrTsRegen *r, KrStream *stream, guint8 *pts_bytes, guint8 *dts_bytes,
+                 gboolean repeated)
 {
   KrProgram *program = r->programs[stream->program];
   guint64 pts = kr_ts_read_stamp (pts_bytes);
@@ -533,6 +544,10 @@ kr_ts_regen_pes (KrTsRegen *r, KrStream *stream, guint8 *pts_bytes, guint8 *dts_
   gboolean believed = TRUE;
   guint64 out_pts;
 
+  if (repeated && stream->has && stamp == stream->stamp_in && pts == stream->pts_in) {
+    write_stamps (pts_bytes, stream->pts_out, dts_bytes, stream->stamp_out);
+    return;
+  }
   start_epochs (program);
   if (stream->has) {
     gint64 step = kr_ts_stamp_distance (out, stream->last_out);
@@ -558,8 +573,9 @@ kr_ts_regen_pes (KrTsRegen *r, KrStream *stream, guint8 *pts_bytes, guint8 *dts_
   out_pts = dts_bytes != NULL ? compose (stream, pts, stamp, out, believed) : out;
   stream->had_dts |= dts_bytes != NULL;
   note_pes (program, stream, stamp, out, believed);
-  if (dts_bytes != NULL && out != stamp)
-    kr_ts_write_stamp (dts_bytes, out);
-  if (out_pts != pts)
-    kr_ts_write_stamp (pts_bytes, out_pts);
+  stream->stamp_in = stamp;
+  stream->stamp_out = out;
+  stream->pts_in = pts;
+  stream->pts_out = out_pts;
+  write_stamps (pts_bytes, out_pts, dts_bytes, out);
 }

@@ -60,9 +60,10 @@ typedef struct {
   gboolean unordered; /* no DTS, PTS not in order */
   guint64 offset;     /* output = input + offset, 90 kHz */
   guint64 last_in, last_out;
-  gint64 duration, last_step; /* ticks of 90 kHz; 0 = unknown */
-  gint64 lead;                /* last_out - PCR, ticks */
-  guint64 composition;        /* last good PTS - DTS */
+  guint64 stamp_in, stamp_out, pts_in, pts_out; /* of the last PES packet, for a repetition */
+  gint64 duration, last_step;                   /* ticks of 90 kHz; 0 = unknown */
+  gint64 lead;                                  /* last_out - PCR, ticks */
+  guint64 composition;                          /* last good PTS - DTS */
   KrCandidate candidate;
 } KrStream;
 
@@ -241,7 +242,8 @@ KrStream *kr_ts_regen_stream (KrTsRegen *r, const KrPid *s);
 
 /* @p is the packet, @bytes its PCR. Returns the stamp as it leaves. */
 void kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid);
-void kr_ts_regen_pes (KrTsRegen *r, KrStream *stream, guint8 *pts, guint8 *dts);
+void kr_ts_regen_pes (KrTsRegen *r, KrStream *stream, guint8 *pts, guint8 *dts,
+                      gboolean repeated);
 /* Begins a new epoch for the program with @offset for everything in it. */
 void kr_ts_regen_begin_epoch (KrTsRegen *r, KrProgram *program, guint64 offset);
 

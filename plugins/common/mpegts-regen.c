@@ -318,13 +318,13 @@ unit_look_ahead (KrTsRegen *r, KrUnit *unit, guint8 *p, const guint8 *end)
 
 /* Reads and writes the stamps even where the header straddles packets. */
 static void
-unit_stamps (KrTsRegen *r, KrUnit *unit, KrStream *stream)
+unit_stamps (KrTsRegen *r, KrUnit *unit, KrStream *stream, gboolean repeated)
 {
   guint8 head[KR_TS_PES_HEADER_MAX];
 
   memcpy (head, unit->head, sizeof head);
   kr_ts_regen_pes (r, stream, head + unit->pes.pts_offset,
-                   unit->pes.dts_offset != 0 ? head + unit->pes.dts_offset : NULL);
+                   unit->pes.dts_offset != 0 ? head + unit->pes.dts_offset : NULL, repeated);
   if (r->config.mode == KR_TS_REGEN_MONITOR || memcmp (head, unit->head, unit->have) == 0)
     return;
   r->stats.corrections++;
@@ -485,15 +485,16 @@ read_unit (KrTsRegen *r, const KrRegion *g, guint8 *p, guint pid, KrUnit *unit)
 
 /* @unit is NULL if it is scrambled. */
 static void
-take_unit (KrTsRegen *r, KrRegion *g, guint8 *p, KrPid *s, guint pid, KrUnit *unit)
+take_unit (KrTsRegen *r, KrRegion *g, guint8 *p, KrPid *s, guint pid, KrUnit *unit,
+           gboolean repeated)
 {
   KrStream *stream = NULL;
 
   if (unit != NULL && unit->has_pes && unit->pes.pts_offset != 0)
     stream = stream_for (r, s, pid);
   if (stream != NULL)
-    unit_stamps (r, unit, stream);
-  if (is_keyframe (r, unit, p, pid)) {
+    unit_stamps (r, unit, stream, repeated);
+  if (!repeated && is_keyframe (r, unit, p, pid)) {
     r->stats.keyframes++;
     kr_ts_region_cut (r, g, p);
     g->flags |= KR_TS_PIECE_KEYFRAME;
@@ -541,7 +542,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   guint pid = header >> 8 & 0x1fff;
   KrPid *s = &r->pids[pid];
   gboolean payload = (header & KR_TS_AFC_PAYLOAD) != 0;
-  gboolean signalled, starts, scrambled;
+  gboolean signalled, repeated, starts, scrambled;
   KrUnit unit;
 
   if (header >> 24 != KR_TS_SYNC_BYTE)
@@ -572,12 +573,14 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   }
 
   signalled = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0;
+  repeated =
+      (s->flags & (KR_PID_SEEN | KR_PID_FRESH)) == KR_PID_SEEN && (header & 0x0f) == s->counter;
   take_counter (r, s, pid, header, signalled);
   if ((header & KR_TS_AFC_ADAPTATION) != 0)
     take_adaptation (r, g, p, pid);
   mark_discont (r, g, p);
   if (starts)
-    take_unit (r, g, p, s, pid, scrambled ? NULL : &unit);
+    take_unit (r, g, p, s, pid, scrambled ? NULL : &unit, repeated);
   if ((s->flags & KR_PID_TABLE) != 0 && payload) {
     take_table (r, p);
     if (kr_ts_session_replaces (r, pid)) {
