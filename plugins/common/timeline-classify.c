@@ -111,21 +111,42 @@ sibling_is_near (KrTimelineStream *stream, gint64 p)
   return FALSE;
 }
 
+/* How much later than its place in the output a buffer came, compared with the best of them. */
+static gint64
+lateness (const KrTimeline *timeline, gint64 arrival, gint64 out)
+{
+  return kr_sub_saturated (kr_sub_saturated (arrival, out), timeline->clock.baseline);
+}
+
+/* Arrival vouches for a gap. A demuxer or decoder that keeps each buffer until the next one
+ * comes lets go of the last one from before an outage together with the first one after it: the
+ * time between the two says nothing then, but the first was late and the second is in time. */
+static gboolean
+arrival_agrees (const KrTimelineStream *stream, const KrPush *push)
+{
+  const KrTimeline *timeline = stream->timeline;
+  gint64 difference;
+
+  if (push->arrival == KR_TIME_NONE || stream->last_arrival == KR_TIME_NONE)
+    return FALSE;
+  difference = kr_sub_saturated (push->arrival - stream->last_arrival,
+                                 kr_sub_saturated (push->t, stream->last_t));
+  if (ABS (difference) <= CLOCKS_AGREE)
+    return TRUE;
+  return timeline->clock.known &&
+         lateness (timeline, stream->last_arrival, stream->last) > CLOCKS_AGREE &&
+         ABS (lateness (timeline, push->arrival, push->p)) <= CLOCKS_AGREE;
+}
+
 /* c: what is missing has been lost: the second clock, arrival or a sibling, says so too. */
 static gboolean
 keep_gap (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
   gint64 gap = kr_sub_saturated (push->p, expected);
-  gboolean agreed = FALSE;
 
   if (gap <= 0 || stream->timeline->config.gap_policy != KR_TIMELINE_GAP_KEEP)
     return FALSE;
-  if (push->arrival != KR_TIME_NONE && stream->last_arrival != KR_TIME_NONE) {
-    gint64 difference = kr_sub_saturated (push->arrival - stream->last_arrival,
-                                          kr_sub_saturated (push->t, stream->last_t));
-    agreed = ABS (difference) <= CLOCKS_AGREE;
-  }
-  if (!agreed && !sibling_is_near (stream, push->p))
+  if (!arrival_agrees (stream, push) && !sibling_is_near (stream, push->p))
     return FALSE;
   stream->stats.gaps++;
   stream->stats.gap_ns += (guint64)gap;
