@@ -65,7 +65,7 @@ kr_source_policy_init (KrSourcePolicy *policy, KrSourceTraits traits, gint64 tim
   for (guint i = 0; i < KR_SOURCE_FLAPS; i++)
     policy->flaps[i] = G_MININT64 / 2;
   /* Not there at the start is an outage too, as soon as it has lasted long enough. */
-  if (timeout_us > 0 && !(traits & KR_SOURCE_IMMUNE))
+  if (timeout_us > 0)
     policy->next = now + timeout_us;
 }
 
@@ -124,13 +124,12 @@ static void
 note_data (KrSourcePolicy *policy, gint64 last_data, gint64 now, gboolean *ret_back)
 {
   policy->last_data = last_data;
-  if (policy->state == KR_SOURCE_WAITING) {
-    *ret_back = policy->outage_from != NO_OUTAGE;
-    policy->outage_from = NO_OUTAGE;
-    policy->tries = 0;
+  *ret_back = policy->outage_from != NO_OUTAGE;
+  policy->outage_from = NO_OUTAGE;
+  policy->tries = 0;
+  if (policy->state == KR_SOURCE_WAITING)
     enter (policy, KR_SOURCE_FLOWING, NEVER, now);
-  }
-  if (policy->timeout_us > 0 && !(policy->traits & KR_SOURCE_IMMUNE))
+  if (policy->timeout_us > 0)
     policy->next = last_data + policy->timeout_us;
 }
 
@@ -145,6 +144,10 @@ tick_silent (KrSourcePolicy *policy, gboolean blocked, gint64 now)
       return KR_SOURCE_NOTHING;
     }
     begin_outage (policy, policy->last_data);
+    if (policy->traits & KR_SOURCE_IMMUNE) {
+      policy->next = NEVER;
+      return KR_SOURCE_NOTHING;
+    }
     return reopen (policy, now);
   case KR_SOURCE_WAITING:
     if (policy->outage_from == NO_OUTAGE) {

@@ -27,7 +27,8 @@ typedef enum {
    * do. Opening it again meanwhile is not only useless: it can cut the very connection that has
    * just been accepted, and a one-shot peer such as ffmpeg in listener mode then ends. */
   KR_SOURCE_PATIENT = 1 << 0,
-  /* Silence is not a fault of its connection: relaysrc, generators. */
+  /* It has no connection that could be opened again: relaysrc, generators. Its silence is an
+   * outage all the same. */
   KR_SOURCE_IMMUNE = 1 << 1,
 } KrSourceTraits;
 

@@ -217,7 +217,11 @@ test_immune (void)
 
   setup (&policy, KR_SOURCE_IMMUNE);
   data (&policy, 0);
+  g_assert_cmpint (look (&policy, 1 * SECOND), ==, KR_SOURCE_NOTHING);
+  g_assert_cmpint (policy.state, ==, KR_SOURCE_FLOWING);
+  g_assert_cmpint (kr_source_policy_outage (&policy, 2 * SECOND), ==, 2 * SECOND);
   g_assert_cmpint (look (&policy, 3600 * SECOND), ==, KR_SOURCE_NOTHING);
+  g_assert_true (data (&policy, 3601 * SECOND));
 }
 
 static void
@@ -266,7 +270,8 @@ test_random_sequences_have_a_way_out (void)
       if (before != policy.state && before != KR_SOURCE_WAITING)
         g_assert_true (kr_source_state_may_follow (before, policy.state));
       g_assert_cmpint (kr_source_policy_outage (&policy, now), >=, 0);
-      if (policy.state == KR_SOURCE_CLOSED || policy.state == KR_SOURCE_FLOWING)
+      if (policy.state == KR_SOURCE_CLOSED ||
+          (policy.state == KR_SOURCE_FLOWING && !kr_source_policy_outage (&policy, now)))
         g_assert_cmpint (policy.next, <, G_MAXINT64);
     }
     if (policy.state == KR_SOURCE_CLOSED)

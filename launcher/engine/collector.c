@@ -1,0 +1,605 @@
+/* keeprolling - gathers what the elements tell into a pipeline's report
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/engine/collector.h"
+
+#include <math.h>
+
+#include "plugins/common/messages.h"
+
+/* What one pipeline has counted. Begins anew with each element, so that the sum over all that
+ * were before is kept apart. */
+typedef struct {
+  guint64 written, durable, dropped;
+  guint64 buffers, keyframes;
+  guint64 corrections, dropped_buffers;
+} Counts;
+
+typedef enum { FILE_SINK, GROWTH_MONITOR, REGENERATOR } Role;
+
+typedef struct {
+  GstElement *element;
+  Role role;
+  Counts counts; /* at the last look */
+  /* growth monitors */
+  double rate;
+  gint64 last_growth_utc_us, last_keyframe_utc_us, last_input_utc_us;
+  guint64 bytes_in;
+  char *stall;
+  /* file sinks */
+  gint64 io_age_us;
+} Member;
+
+struct _KrCollector {
+  KrPipelineReport *report;
+  KrCollectorFunc func;
+  gpointer data;
+  Counts before;      /* of the pipelines that are gone */
+  GPtrArray *members; /* of the present one */
+};
+
+static void
+member_free (gpointer data)
+{
+  Member *member = data;
+
+  gst_object_unref (member->element);
+  g_free (member->stall);
+  g_free (member);
+}
+
+KrCollector *
+kr_collector_new (const char *name, const char *camera, KrCollectorFunc func, gpointer data)
+{
+  KrCollector *collector = g_new0 (KrCollector, 1);
+
+  collector->report = kr_pipeline_report_new (name);
+  if (camera != NULL) {
+    g_free (collector->report->camera);
+    collector->report->camera = g_strdup (camera);
+  }
+  collector->members = g_ptr_array_new_with_free_func (member_free);
+  collector->func = func;
+  collector->data = data;
+  return collector;
+}
+
+void
+kr_collector_free (KrCollector *collector)
+{
+  if (collector == NULL)
+    return;
+  g_ptr_array_unref (collector->members);
+  kr_pipeline_report_free (collector->report);
+  g_free (collector);
+}
+
+/* --- structures ----------------------------------------------------------------------- */
+
+/* A counter by whatever integer type it has; 0 if it is not there. */
+static guint64
+get_number (const GstStructure *structure, const char *field)
+{
+  const GValue *value = gst_structure_get_value (structure, field);
+
+  if (value == NULL)
+    return 0;
+  if (G_VALUE_HOLDS_UINT64 (value))
+    return g_value_get_uint64 (value);
+  if (G_VALUE_HOLDS_INT64 (value))
+    return (guint64)MAX (g_value_get_int64 (value), 0);
+  if (G_VALUE_HOLDS_UINT (value))
+    return g_value_get_uint (value);
+  if (G_VALUE_HOLDS_INT (value))
+    return (guint64)MAX (g_value_get_int (value), 0);
+  return 0;
+}
+
+static double
+get_double (const GstStructure *structure, const char *field, double fallback)
+{
+  double value = fallback;
+
+  gst_structure_get_double (structure, field, &value);
+  return isfinite (value) ? value : fallback;
+}
+
+static gint64
+utc_us (const GstStructure *structure)
+{
+  guint64 ns = get_number (structure, "utc-ns");
+
+  return ns > 0 ? (gint64)(ns / 1000) : g_get_real_time ();
+}
+
+/* The moment @age_field before the message, 0 if there was none. */
+static gint64
+moment (const GstStructure *structure, const char *age_field)
+{
+  guint64 age = 0;
+
+  if (!gst_structure_get_uint64 (structure, age_field, &age) || !GST_CLOCK_TIME_IS_VALID (age))
+    return 0;
+  return utc_us (structure) - (gint64)(age / 1000);
+}
+
+static gboolean
+add_detail (GQuark field, const GValue *value, gpointer data)
+{
+  GVariantDict *dict = data;
+  const char *name = g_quark_to_string (field);
+
+  if (G_VALUE_HOLDS_STRING (value)) {
+    if (g_value_get_string (value) != NULL)
+      g_variant_dict_insert (dict, name, "s", g_value_get_string (value));
+  } else if (G_VALUE_HOLDS_BOOLEAN (value)) {
+    g_variant_dict_insert (dict, name, "b", g_value_get_boolean (value));
+  } else if (G_VALUE_HOLDS_DOUBLE (value)) {
+    g_variant_dict_insert (dict, name, "d", g_value_get_double (value));
+  } else if (G_VALUE_HOLDS_UINT64 (value)) {
+    /* "None" has no place among the numbers. */
+    if (g_value_get_uint64 (value) <= G_MAXINT64)
+      g_variant_dict_insert (dict, name, "x", (gint64)g_value_get_uint64 (value));
+  } else if (G_VALUE_HOLDS_INT64 (value)) {
+    g_variant_dict_insert (dict, name, "x", g_value_get_int64 (value));
+  } else if (G_VALUE_HOLDS_UINT (value)) {
+    g_variant_dict_insert (dict, name, "x", (gint64)g_value_get_uint (value));
+  } else if (G_VALUE_HOLDS_INT (value)) {
+    g_variant_dict_insert (dict, name, "x", (gint64)g_value_get_int (value));
+  }
+  return TRUE;
+}
+
+static GVariant *
+details_of (const GstStructure *structure)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  gst_structure_foreach (structure, add_detail, &dict);
+  return g_variant_dict_end (&dict);
+}
+
+G_GNUC_PRINTF (4, 5)
+static void
+tell (KrCollector *collector, KrWorkerEventKind kind, const GstStructure *structure,
+      const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  collector->func (kind, text, details_of (structure), collector->data);
+}
+
+/* --- who is there --------------------------------------------------------------------- */
+
+static gboolean
+role_of (GstElement *element, Role *ret_role)
+{
+  static const struct {
+    const char *factory;
+    Role role;
+  } roles[] = {
+      {"atomicfilesink", FILE_SINK},
+      {"growthmonitorsink", GROWTH_MONITOR},
+      {"mpegtsregen", REGENERATOR},
+      {"timestampregen", REGENERATOR},
+  };
+  GstElementFactory *factory = gst_element_get_factory (element);
+
+  if (factory == NULL)
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (roles); i++) {
+    if (g_str_equal (GST_OBJECT_NAME (factory), roles[i].factory)) {
+      *ret_role = roles[i].role;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+void
+kr_collector_attach (KrCollector *collector, GstBin *pipeline)
+{
+  g_autoptr (GstIterator) iterator = gst_bin_iterate_recurse (pipeline);
+  GValue item = G_VALUE_INIT;
+
+  kr_collector_detach (collector);
+  while (gst_iterator_next (iterator, &item) == GST_ITERATOR_OK) {
+    GstElement *element = g_value_get_object (&item);
+    Role role;
+
+    if (role_of (element, &role)) {
+      Member *member = g_new0 (Member, 1);
+
+      member->element = gst_object_ref (element);
+      member->role = role;
+      member->io_age_us = -1;
+      g_ptr_array_add (collector->members, member);
+    }
+    g_value_reset (&item);
+  }
+  g_value_unset (&item);
+}
+
+static void
+add_counts (Counts *sum, const Counts *counts)
+{
+  sum->written += counts->written;
+  sum->durable += counts->durable;
+  sum->dropped += counts->dropped;
+  sum->buffers += counts->buffers;
+  sum->keyframes += counts->keyframes;
+  sum->corrections += counts->corrections;
+  sum->dropped_buffers += counts->dropped_buffers;
+}
+
+static Counts
+sum_counts (KrCollector *collector)
+{
+  Counts sum = collector->before;
+
+  for (guint i = 0; i < collector->members->len; i++)
+    add_counts (&sum, &((Member *)g_ptr_array_index (collector->members, i))->counts);
+  return sum;
+}
+
+static Member *
+find_member (KrCollector *collector, GstObject *element)
+{
+  for (guint i = 0; i < collector->members->len; i++) {
+    Member *member = g_ptr_array_index (collector->members, i);
+
+    if (GST_OBJECT (member->element) == element)
+      return member;
+  }
+  return NULL;
+}
+
+/* --- asking --------------------------------------------------------------------------- */
+
+static GstStructure *
+get_stats (GstElement *element)
+{
+  GParamSpec *pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (element), "stats");
+  GstStructure *stats = NULL;
+
+  if (pspec != NULL && pspec->value_type == GST_TYPE_STRUCTURE &&
+      (pspec->flags & G_PARAM_READABLE))
+    g_object_get (element, "stats", &stats, NULL);
+  return stats;
+}
+
+static void
+look_at_file (KrCollector *collector, Member *member, const GstStructure *stats)
+{
+  KrPipelineReport *report = collector->report;
+  gint64 io_age_ns = -1;
+
+  member->counts.written = get_number (stats, "written-bytes");
+  member->counts.durable = get_number (stats, "durable-bytes");
+  member->counts.dropped = get_number (stats, "dropped-bytes");
+  report->segment_bytes = get_number (stats, "segment-bytes");
+  report->segment_durable_bytes = get_number (stats, "segment-durable-bytes");
+  report->disk_free_bytes = get_number (stats, "free-bytes");
+  report->disk_runway_s = get_double (stats, "runway-s", -1);
+  report->last_sync_utc_us =
+      MAX (report->last_sync_utc_us, (gint64)(get_number (stats, "last-sync-utc-ns") / 1000));
+  gst_structure_get_int64 (stats, "io-age-ns", &io_age_ns);
+  member->io_age_us = io_age_ns >= 0 ? io_age_ns / 1000 : -1;
+}
+
+static void
+look_at_regenerator (KrCollector *collector, Member *member, const GstStructure *stats)
+{
+  member->counts.corrections = get_number (stats, "corrections");
+  member->counts.dropped_buffers = get_number (stats, "dropped-buffers");
+  collector->report->drift_ppm = get_double (stats, "drift-ppm", collector->report->drift_ppm);
+}
+
+static void
+look_at_members (KrCollector *collector)
+{
+  for (guint i = 0; i < collector->members->len; i++) {
+    Member *member = g_ptr_array_index (collector->members, i);
+    GstStructure *stats;
+
+    if (member->role == GROWTH_MONITOR)
+      continue; /* tells by itself, each second */
+    stats = get_stats (member->element);
+    if (stats == NULL)
+      continue;
+    if (member->role == FILE_SINK)
+      look_at_file (collector, member, stats);
+    else
+      look_at_regenerator (collector, member, stats);
+    gst_structure_free (stats);
+  }
+}
+
+void
+kr_collector_detach (KrCollector *collector)
+{
+  KrPipelineReport *report = collector->report;
+
+  collector->before = sum_counts (collector);
+  g_ptr_array_set_size (collector->members, 0);
+  g_clear_pointer (&report->segment_path, g_free);
+  report->segment_bytes = report->segment_durable_bytes = 0;
+  report->segment_started_utc_us = 0;
+  report->disk_full = FALSE;
+}
+
+gint64
+kr_collector_get_io_age (KrCollector *collector)
+{
+  gint64 age = -1;
+
+  for (guint i = 0; i < collector->members->len; i++)
+    age = MAX (age, ((Member *)g_ptr_array_index (collector->members, i))->io_age_us);
+  return age;
+}
+
+const char *
+kr_collector_get_stall (KrCollector *collector)
+{
+  for (guint i = 0; i < collector->members->len; i++) {
+    const Member *member = g_ptr_array_index (collector->members, i);
+
+    if (member->stall != NULL)
+      return member->stall;
+  }
+  return NULL;
+}
+
+static void
+sum_growth (KrCollector *collector)
+{
+  KrPipelineReport *report = collector->report;
+
+  report->rate = 0;
+  report->has_growth = FALSE;
+  for (guint i = 0; i < collector->members->len; i++) {
+    const Member *member = g_ptr_array_index (collector->members, i);
+
+    if (member->role != GROWTH_MONITOR)
+      continue;
+    report->has_growth = TRUE;
+    report->rate += member->rate;
+    report->last_growth_utc_us = MAX (report->last_growth_utc_us, member->last_growth_utc_us);
+    report->last_keyframe_utc_us =
+        MAX (report->last_keyframe_utc_us, member->last_keyframe_utc_us);
+    report->last_buffer_utc_us = MAX (report->last_buffer_utc_us, member->last_input_utc_us);
+  }
+}
+
+KrPipelineReport *
+kr_collector_report (KrCollector *collector)
+{
+  KrPipelineReport *report = collector->report;
+  const char *stall = kr_collector_get_stall (collector);
+  Counts sum;
+
+  look_at_members (collector);
+  sum_growth (collector);
+  sum = sum_counts (collector);
+  report->written_bytes = sum.written;
+  report->durable_bytes = sum.durable;
+  report->dropped_bytes = sum.dropped;
+  report->buffers = sum.buffers;
+  report->keyframes = sum.keyframes;
+  report->corrections = sum.corrections;
+  report->dropped_buffers = sum.dropped_buffers;
+  report->stalled = stall != NULL;
+  if (g_strcmp0 (stall, report->stall_reason) != 0) {
+    g_free (report->stall_reason);
+    report->stall_reason = g_strdup (stall);
+  }
+  return report;
+}
+
+static void
+add_srt_connection (GArray *values, const GstStructure *stats)
+{
+  for (const KrSrtStat *stat = kr_srt_stats; stat->name != NULL; stat++) {
+    const GValue *value = gst_structure_get_value (stats, stat->name);
+
+    if (value == NULL)
+      continue;
+    kr_pipeline_report_add_value (values, stat,
+                                  G_VALUE_HOLDS_DOUBLE (value)
+                                      ? get_double (stats, stat->name, 0)
+                                      : (double)get_number (stats, stat->name));
+  }
+}
+
+void
+kr_collector_add_srt (GArray *values, GstElement *srtsrc)
+{
+  GstStructure *stats = get_stats (srtsrc);
+  const GValue *callers;
+
+  if (stats == NULL)
+    return;
+  add_srt_connection (values, stats);
+  /* A listener has its callers in an array, of the type that GLib would like to forget. */
+  callers = gst_structure_get_value (stats, "callers");
+  if (callers != NULL && g_str_equal (G_VALUE_TYPE_NAME (callers), "GValueArray")) {
+    GValueArray *array = g_value_get_boxed (callers);
+
+    for (guint i = 0; array != NULL && i < array->n_values; i++)
+      if (GST_VALUE_HOLDS_STRUCTURE (&array->values[i]))
+        add_srt_connection (values, gst_value_get_structure (&array->values[i]));
+  }
+  gst_structure_free (stats);
+}
+
+/* --- being told ----------------------------------------------------------------------- */
+
+static void
+take_sample (KrCollector *collector, Member *member, const GstStructure *structure)
+{
+  guint64 bytes_in = get_number (structure, "bytes-in");
+
+  member->counts.buffers = get_number (structure, "buffers");
+  member->counts.keyframes = get_number (structure, "keyframes");
+  member->rate = get_double (structure, "rate", 0);
+  member->last_growth_utc_us = moment (structure, "age-ns");
+  if (member->counts.keyframes > 0)
+    member->last_keyframe_utc_us = moment (structure, "keyframe-age-ns");
+  if (bytes_in != member->bytes_in)
+    member->last_input_utc_us = utc_us (structure);
+  member->bytes_in = bytes_in;
+}
+
+static void
+take_stall (KrCollector *collector, Member *member, const GstStructure *structure)
+{
+  const char *reason = gst_structure_get_string (structure, "reason");
+  const char *location = gst_structure_get_string (structure, "location");
+
+  g_free (member->stall);
+  member->stall = g_strdup (reason != NULL ? reason : KR_STALL_NO_GROWTH);
+  tell (collector, KR_WORKER_EVENT_STALL, structure,
+        "the recording does not grow: %s for %.1f s%s%s", member->stall,
+        (double)get_number (structure, "age-ns") / GST_SECOND, location != NULL ? ", " : "",
+        location != NULL ? location : "");
+}
+
+static void
+take_recovery (KrCollector *collector, Member *member, const GstStructure *structure)
+{
+  g_clear_pointer (&member->stall, g_free);
+  tell (collector, KR_WORKER_EVENT_RECOVERED, structure,
+        "the recording grows again after %.1f s",
+        (double)get_number (structure, "outage-ns") / GST_SECOND);
+}
+
+static void
+take_growth (KrCollector *collector, GstMessage *message, const GstStructure *structure)
+{
+  Member *member = find_member (collector, GST_MESSAGE_SRC (message));
+
+  if (member == NULL)
+    return;
+  if (gst_structure_has_name (structure, KR_MSG_GROWTH_SAMPLE))
+    take_sample (collector, member, structure);
+  else if (gst_structure_has_name (structure, KR_MSG_GROWTH_STALLED))
+    take_stall (collector, member, structure);
+  else
+    take_recovery (collector, member, structure);
+}
+
+static void
+take_opened (KrCollector *collector, const GstStructure *structure)
+{
+  KrPipelineReport *report = collector->report;
+
+  g_free (report->segment_path);
+  report->segment_path = g_strdup (gst_structure_get_string (structure, "location"));
+  report->segment_bytes = report->segment_durable_bytes = 0;
+  report->segment_started_utc_us = (gint64)(get_number (structure, "utc-start-ns") / 1000);
+  tell (collector, KR_WORKER_EVENT_SEGMENT, structure, "recording into %s",
+        report->segment_path != NULL ? report->segment_path : "?");
+}
+
+static void
+take_closed (KrCollector *collector, const GstStructure *structure)
+{
+  KrPipelineReport *report = collector->report;
+  const char *location = gst_structure_get_string (structure, "location");
+  const char *reason = gst_structure_get_string (structure, "reason");
+
+  report->segments_clean++;
+  if (g_strcmp0 (location, report->segment_path) == 0)
+    g_clear_pointer (&report->segment_path, g_free);
+  tell (collector, KR_WORKER_EVENT_SEGMENT, structure,
+        "%s is complete: %" G_GUINT64_FORMAT " bytes (%s)", location != NULL ? location : "?",
+        get_number (structure, "bytes"), reason != NULL ? reason : "?");
+}
+
+static void
+take_leftover (KrCollector *collector, const GstStructure *structure)
+{
+  const char *action = gst_structure_get_string (structure, "action");
+  const char *from = gst_structure_get_string (structure, "temp-location");
+  const char *to = gst_structure_get_string (structure, "location");
+
+  if (g_strcmp0 (action, "quarantined") == 0)
+    collector->report->segments_quarantined++;
+  else if (g_strcmp0 (action, "finalised") == 0)
+    collector->report->segments_recovered++;
+  tell (collector, KR_WORKER_EVENT_RECOVERED, structure, "leftover of a crash %s: %s%s%s",
+        action != NULL ? action : "found", from != NULL ? from : "?", to != NULL ? " -> " : "",
+        to != NULL ? to : "");
+}
+
+static void
+take_disk (KrCollector *collector, const GstStructure *structure)
+{
+  const char *error = gst_structure_get_string (structure, "error");
+
+  if (error == NULL)
+    error = "?";
+  if (gst_structure_has_name (structure, KR_MSG_DISK_FULL)) {
+    collector->report->disk_full = TRUE;
+    tell (collector, KR_WORKER_EVENT_DISK, structure,
+          "disk full (%s); what comes is dropped until there is room, the pipeline goes on",
+          error);
+  } else if (gst_structure_has_name (structure, KR_MSG_DISK_RECOVERED)) {
+    collector->report->disk_full = FALSE;
+    tell (collector, KR_WORKER_EVENT_DISK, structure,
+          "there is room on the disk again after %.1f s, %" G_GUINT64_FORMAT
+          " bytes were dropped",
+          (double)get_number (structure, "outage-ns") / GST_SECOND,
+          get_number (structure, "dropped-bytes"));
+  } else {
+    tell (collector, KR_WORKER_EVENT_DISK, structure,
+          "the disk could not keep what was written (%s); going on in a new file", error);
+  }
+}
+
+static void
+take_discontinuity (KrCollector *collector, const GstStructure *structure)
+{
+  const char *kind = gst_structure_get_string (structure, "kind");
+  gint64 delta = 0, gap = 0;
+
+  if (kind == NULL)
+    return;
+  gst_structure_get_int64 (structure, "delta-ns", &delta);
+  gst_structure_get_int64 (structure, "gap-ns", &gap);
+  kr_pipeline_report_count (collector->report->discontinuities, kind,
+                            1 + get_number (structure, "suppressed"));
+  tell (collector, KR_WORKER_EVENT_DISCONTINUITY, structure,
+        "timeline repaired: %s of %.3f s, gap %.3f s", kind, (double)delta / GST_SECOND,
+        (double)gap / GST_SECOND);
+}
+
+void
+kr_collector_take (KrCollector *collector, GstMessage *message)
+{
+  const GstStructure *structure = gst_message_get_structure (message);
+  const char *name;
+
+  if (structure == NULL)
+    return;
+  name = gst_structure_get_name (structure);
+  if (g_str_has_prefix (name, "growthmonitor-"))
+    take_growth (collector, message, structure);
+  else if (g_str_equal (name, KR_MSG_SEGMENT_OPENED))
+    take_opened (collector, structure);
+  else if (g_str_equal (name, KR_MSG_SEGMENT_CLOSED))
+    take_closed (collector, structure);
+  else if (g_str_equal (name, KR_MSG_RECOVERED))
+    take_leftover (collector, structure);
+  else if (g_str_equal (name, KR_MSG_DISK_FULL) || g_str_equal (name, KR_MSG_DISK_RECOVERED) ||
+           g_str_equal (name, KR_MSG_SYNC_FAILED))
+    take_disk (collector, structure);
+  else if (g_str_equal (name, KR_MSG_TIMESTAMP_DISCONT) ||
+           g_str_equal (name, KR_MSG_MPEGTS_DISCONT))
+    take_discontinuity (collector, structure);
+}

@@ -1,0 +1,908 @@
+/* keeprolling - runs one pipeline and keeps it running
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/engine/pipeline-runner.h"
+
+#include <gst/base/gstbasesink.h>
+#include <stdatomic.h>
+
+#include "launcher/core/pipeline-policy.h"
+#include "launcher/engine/build.h"
+#include "launcher/engine/collector.h"
+#include "launcher/engine/drain.h"
+#include "launcher/engine/fault.h"
+#include "launcher/engine/pad-keeper.h"
+#include "launcher/engine/source-watch.h"
+#include "plugins/common/messages.h"
+
+/* A file that still does not grow this long after all sources deliver again is our fault. */
+#define STALL_GRACE_US (5 * G_TIME_SPAN_SECOND)
+/* Sources of one pipeline that can be held back at a start; the others are simply started. */
+#define MAX_HELD 64
+
+/* What the bus's sync handler may still look at when the runner is gone. */
+typedef struct {
+  gatomicrefcount ref_count;
+  atomic_bool deaf;
+} BusFilter;
+
+typedef struct {
+  KrPipelineEvent event;
+  KrCause cause;
+  char *text; /* why, NULL = nothing to say */
+} Pending;
+
+struct _KrPipelineRunner {
+  const KrPipelineSpec *spec;
+  GstClock *clock;
+  const KrPipelineRunnerCallbacks *callbacks;
+  gpointer data;
+  GMainContext *context;
+
+  KrPipelinePolicy policy;
+  KrCollector *collector;
+  GSource *timer; /* policy.deadline */
+  GQueue pending; /* of Pending */
+  gboolean handling;
+  gint64 state_utc_us;
+
+  /* The present incarnation; NULL = none. */
+  KrBuild *build;
+  GstBus *bus;
+  GSource *bus_watch;
+  BusFilter *filter;
+  GPtrArray *keepers;
+  KrDrain *drain;
+  GSource *drain_timer;
+  gboolean start_pending; /* its state change has not returned */
+  int failed_source;      /* which one has spoilt the start, -1 = none */
+  char *failed_source_text;
+  gboolean stuck;       /* something in it hangs: do not wait for its teardown */
+  gint64 flowing_since; /* all sources deliver; G_MAXINT64 = they do not */
+
+  gboolean held[MAX_HELD]; /* sources that would spoil the start of the others */
+  gint64 fault_at;         /* the fault whose end has not been reported; 0 = none */
+  guint64 received_before; /* by incarnations that are gone */
+  guint64 buffers_before;
+  guint64 reconnects;
+  guint64 abandoned;
+  gint64 last_data_utc_us;
+  char *last_reason;
+  double last_recovery_s;
+};
+
+static void feed (KrPipelineRunner *runner, KrPipelineEvent event, KrCause cause,
+                  const char *text);
+
+/* --- telling -------------------------------------------------------------------------- */
+
+static void
+tell (KrPipelineRunner *runner, KrWorkerEventKind kind, const char *text, GVariant *details)
+{
+  g_autoptr (GVariant) owned = details != NULL ? g_variant_ref_sink (details) : NULL;
+
+  runner->callbacks->event (runner, kind, text, owned, runner->data);
+}
+
+static void
+on_collected (KrWorkerEventKind kind, const char *text, GVariant *details, gpointer data)
+{
+  tell (data, kind, text, details);
+}
+
+static void
+set_reason (KrPipelineRunner *runner, const char *text)
+{
+  g_free (runner->last_reason);
+  runner->last_reason = g_strdup (text);
+}
+
+static void
+tell_verdict (KrPipelineRunner *runner, const Pending *pending, gint64 now)
+{
+  KrPipelinePolicy *policy = &runner->policy;
+  const char *why = pending->text != NULL ? pending->text : "the stream has ended";
+  double delay = (double)MAX (policy->restart_at - now, 0) / G_TIME_SPAN_SECOND;
+  g_autofree char *text = NULL;
+  GVariantDict details;
+
+  set_reason (runner, why);
+  g_variant_dict_init (&details, NULL);
+  g_variant_dict_insert (&details, "cause", "s", kr_cause_name (policy->last_cause));
+  switch (policy->after) {
+  case KR_AFTER_RESTART:
+    runner->fault_at = runner->fault_at != 0 ? runner->fault_at : now;
+    g_variant_dict_insert (&details, "delay-s", "d", delay);
+    if (delay > 0)
+      text = g_strdup_printf ("%s; rebuilding the pipeline in %.1f s", why, delay);
+    else
+      text = g_strdup_printf ("%s; rebuilding the pipeline at once", why);
+    tell (runner, KR_WORKER_EVENT_RESTART, text, g_variant_dict_end (&details));
+    break;
+  case KR_AFTER_STOPPED:
+    text = g_strdup_printf ("%s; not started again: Restart=%s", why,
+                            runner->spec->restart == KR_RESTART_NO ? "no" : "on-failure");
+    tell (runner, KR_WORKER_EVENT_STATE, text, g_variant_dict_end (&details));
+    break;
+  case KR_AFTER_FAILED:
+    if (policy->last_cause == KR_CAUSE_CONFIG)
+      text =
+          g_strdup_printf ("%s; given up after %d tries: the pipeline file must be corrected",
+                           why, KR_CONFIG_ATTEMPTS);
+    else
+      text =
+          g_strdup_printf ("%s; given up after %u restarts within %.0f s: the worker must be "
+                           "replaced",
+                           why, policy->restart.limits.burst,
+                           (double)policy->restart.limits.interval_us / G_TIME_SPAN_SECOND);
+    tell (runner, KR_WORKER_EVENT_FAILED, text, g_variant_dict_end (&details));
+    break;
+  }
+}
+
+/* Data flows: if it did not before, that was an outage and this is its end. */
+static void
+note_recovery (KrPipelineRunner *runner)
+{
+  g_autofree char *text = NULL;
+
+  if (runner->fault_at == 0)
+    return;
+  runner->last_recovery_s =
+      (double)(g_get_monotonic_time () - runner->fault_at) / G_TIME_SPAN_SECOND;
+  runner->fault_at = 0;
+  text = g_strdup_printf ("runs again after %.1f s", runner->last_recovery_s);
+  tell (runner, KR_WORKER_EVENT_RECOVERED, text, NULL);
+}
+
+/* --- sources -------------------------------------------------------------------------- */
+
+static GPtrArray *
+watches (KrPipelineRunner *runner)
+{
+  return kr_build_get_watches (runner->build);
+}
+
+static gboolean
+any_silent (KrPipelineRunner *runner)
+{
+  GPtrArray *array = watches (runner);
+
+  for (guint i = 0; i < array->len; i++)
+    if (kr_source_watch_is_silent (g_ptr_array_index (array, i)))
+      return TRUE;
+  return FALSE;
+}
+
+static void
+update_flow (KrPipelineRunner *runner)
+{
+  gboolean silent;
+
+  if (runner->build == NULL)
+    return;
+  silent = any_silent (runner);
+  if (silent)
+    runner->flowing_since = G_MAXINT64;
+  else if (runner->flowing_since == G_MAXINT64)
+    runner->flowing_since = g_get_monotonic_time ();
+  feed (runner, silent ? KR_PIPELINE_EVENT_SILENT : KR_PIPELINE_EVENT_FLOWING, 0, NULL);
+}
+
+static void
+on_source (KrSourceWatch *watch, KrSourceWatchEvent event, const char *text, double seconds,
+           gpointer data)
+{
+  KrPipelineRunner *runner = data;
+  guint index;
+
+  switch (event) {
+  case KR_SOURCE_WATCH_LOST:
+    runner->reconnects++;
+    set_reason (runner, text);
+    tell (runner, KR_WORKER_EVENT_RECONNECT, text, NULL);
+    break;
+  case KR_SOURCE_WATCH_UNREACHED:
+    /* Said once when it was lost; the tries in between are not news. */
+    break;
+  case KR_SOURCE_WATCH_BACK:
+    runner->last_recovery_s = seconds;
+    tell (runner, KR_WORKER_EVENT_RECOVERED, text, NULL);
+    /* fall through */
+  case KR_SOURCE_WATCH_FIRST:
+    if (g_ptr_array_find (watches (runner), watch, &index) && index < MAX_HELD)
+      runner->held[index] = FALSE;
+    note_recovery (runner);
+    break;
+  case KR_SOURCE_WATCH_STUCK:
+    runner->stuck = TRUE;
+    feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_SOURCE, text);
+    return;
+  case KR_SOURCE_WATCH_HOPELESS:
+    feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_PIPELINE, text);
+    return;
+  }
+  update_flow (runner);
+}
+
+static KrSourceWatch *
+find_watch (KrPipelineRunner *runner, GstObject *object, int *ret_index)
+{
+  GPtrArray *array = watches (runner);
+
+  for (guint i = 0; i < array->len; i++) {
+    KrSourceWatch *watch = g_ptr_array_index (array, i);
+
+    if (kr_source_watch_owns (watch, object)) {
+      *ret_index = (int)i;
+      return watch;
+    }
+  }
+  return NULL;
+}
+
+/* A bin goes on to PLAYING only when all its sinks have had data: with one feed absent every
+ * other sink would sit on its first buffer. In a live pipeline nobody needs that preroll. */
+static void
+free_sinks (GstBin *pipeline)
+{
+  g_autoptr (GstIterator) iterator = gst_bin_iterate_recurse (pipeline);
+  GValue item = G_VALUE_INIT;
+
+  while (gst_iterator_next (iterator, &item) == GST_ITERATOR_OK) {
+    GstElement *element = g_value_get_object (&item);
+
+    if (GST_IS_BASE_SINK (element))
+      gst_base_sink_set_async_enabled (GST_BASE_SINK (element), FALSE);
+    g_value_reset (&item);
+  }
+  g_value_unset (&item);
+}
+
+static void
+watch_sources (KrPipelineRunner *runner)
+{
+  g_autoptr (GPtrArray) sources = kr_source_watch_find (kr_build_get_pipeline (runner->build));
+  guint n_held = 0;
+
+  for (guint i = 0; i < sources->len && i < MAX_HELD; i++)
+    n_held += runner->held[i];
+  for (guint i = 0; i < sources->len; i++) {
+    KrSourceWatch *watch =
+        kr_source_watch_new (g_ptr_array_index (sources, i), runner->spec->source_timeout_us,
+                             runner->spec->timeout_start_us, on_source, runner);
+
+    g_ptr_array_add (watches (runner), watch);
+    /* A pipeline without any live source would wait for the data of these: then all or none. */
+    if (i < MAX_HELD && runner->held[i] && n_held < sources->len)
+      kr_source_watch_hold_back (watch);
+  }
+  if (sources->len == 0)
+    return;
+  runner->keepers = kr_pad_keeper_find (kr_build_get_pipeline (runner->build));
+  free_sinks (kr_build_get_pipeline (runner->build));
+}
+
+/* --- bus ------------------------------------------------------------------------------ */
+
+static void
+filter_unref (gpointer data)
+{
+  BusFilter *filter = data;
+
+  if (g_atomic_ref_count_dec (&filter->ref_count))
+    g_free (filter);
+}
+
+/* Any thread. Nothing that nobody reads wakes the main thread. */
+static GstBusSyncReply
+filter_message (GstBus *bus, GstMessage *message, gpointer data)
+{
+  BusFilter *filter = data;
+  gboolean wanted = FALSE;
+
+  if (!atomic_load (&filter->deaf)) {
+    switch (GST_MESSAGE_TYPE (message)) {
+    case GST_MESSAGE_ERROR:
+    case GST_MESSAGE_EOS:
+    case GST_MESSAGE_ELEMENT:
+    case GST_MESSAGE_LATENCY:
+    case GST_MESSAGE_CLOCK_LOST:
+    case GST_MESSAGE_BUFFERING:
+    case GST_MESSAGE_REQUEST_STATE:
+      wanted = TRUE;
+      break;
+    case GST_MESSAGE_STATE_CHANGED:
+      wanted = GST_IS_PIPELINE (GST_MESSAGE_SRC (message));
+      break;
+    default:
+      break;
+    }
+  }
+  if (wanted)
+    return GST_BUS_PASS;
+  gst_message_unref (message);
+  return GST_BUS_DROP;
+}
+
+static void
+take_error (KrPipelineRunner *runner, GstMessage *message)
+{
+  g_autofree char *text = kr_fault_text (message);
+  KrCause cause = kr_fault_cause (message);
+  int index = -1;
+  KrSourceWatch *watch = find_watch (runner, GST_MESSAGE_SRC (message), &index);
+
+  if (watch == NULL || cause == KR_CAUSE_PIPELINE) {
+    feed (runner, KR_PIPELINE_EVENT_FAULT, cause, text);
+  } else if (runner->drain != NULL) {
+    /* Its EOS comes all the same, else the drain sends one behind it. */
+  } else if (runner->start_pending) {
+    /* Whether it spoils the start is known when the state change returns. */
+    if (runner->failed_source < 0) {
+      runner->failed_source = index;
+      runner->failed_source_text = g_strdup (text);
+    }
+    if (cause == KR_CAUSE_CONFIG)
+      feed (runner, KR_PIPELINE_EVENT_FAULT, cause, text);
+  } else {
+    kr_source_watch_failed (watch, text);
+  }
+}
+
+static void
+take_state_change (KrPipelineRunner *runner, GstMessage *message)
+{
+  GstState state;
+
+  gst_message_parse_state_changed (message, NULL, &state, NULL);
+  /* A live pipeline counts as started when its state change returns: it may wait long for the
+   * first data. */
+  if (state != GST_STATE_PLAYING || kr_build_is_live (runner->build) || runner->start_pending ||
+      runner->policy.state != KR_PIPELINE_STARTING)
+    return;
+  feed (runner, KR_PIPELINE_EVENT_STARTED, 0, NULL);
+  if (watches (runner)->len == 0)
+    note_recovery (runner);
+}
+
+/* As gst-launch-1.0 does: a live pipeline is never paused for it. */
+static void
+take_buffering (KrPipelineRunner *runner, GstMessage *message)
+{
+  int percent = 100;
+
+  gst_message_parse_buffering (message, &percent);
+  if (kr_build_is_live (runner->build) || runner->drain != NULL)
+    return;
+  kr_build_set_state (runner->build, percent < 100 ? GST_STATE_PAUSED : GST_STATE_PLAYING);
+}
+
+static void
+take_request (KrPipelineRunner *runner, GstMessage *message)
+{
+  g_autofree char *text = NULL;
+  GstState state;
+
+  gst_message_parse_request_state (message, &state);
+  if (state >= GST_STATE_PAUSED) {
+    kr_build_set_state (runner->build, state);
+    return;
+  }
+  text = g_strdup_printf ("%s asks for the end", GST_MESSAGE_SRC_NAME (message));
+  feed (runner, KR_PIPELINE_EVENT_EOS, 0, text);
+}
+
+/* A stall while a source is away is the source's; one that stays when all sources deliver is a
+ * pipeline that must be rebuilt. */
+static void
+judge_stall (KrPipelineRunner *runner)
+{
+  const char *stall = kr_collector_get_stall (runner->collector);
+  g_autofree char *text = NULL;
+
+  if (stall == NULL || g_str_equal (stall, KR_STALL_NO_KEYFRAME) ||
+      g_str_equal (stall, KR_STALL_BELOW_MIN_RATE) ||
+      runner->policy.state != KR_PIPELINE_PLAYING ||
+      kr_collector_report (runner->collector)->disk_full)
+    return;
+  if (runner->flowing_since == G_MAXINT64 ||
+      g_get_monotonic_time () - runner->flowing_since < STALL_GRACE_US)
+    return;
+  text = g_strdup_printf ("the recording does not grow although data comes (%s)", stall);
+  feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_PIPELINE, text);
+}
+
+static void
+take_message (KrPipelineRunner *runner, GstMessage *message)
+{
+  switch (GST_MESSAGE_TYPE (message)) {
+  case GST_MESSAGE_ERROR:
+    take_error (runner, message);
+    break;
+  case GST_MESSAGE_EOS:
+    feed (runner, KR_PIPELINE_EVENT_EOS, 0, NULL);
+    break;
+  case GST_MESSAGE_ELEMENT:
+    kr_collector_take (runner->collector, message);
+    judge_stall (runner);
+    break;
+  case GST_MESSAGE_LATENCY:
+    kr_build_recalculate_latency (runner->build);
+    break;
+  case GST_MESSAGE_CLOCK_LOST:
+    kr_build_set_state (runner->build, GST_STATE_PAUSED);
+    kr_build_set_state (runner->build, GST_STATE_PLAYING);
+    break;
+  case GST_MESSAGE_BUFFERING:
+    take_buffering (runner, message);
+    break;
+  case GST_MESSAGE_REQUEST_STATE:
+    take_request (runner, message);
+    break;
+  case GST_MESSAGE_STATE_CHANGED:
+    take_state_change (runner, message);
+    break;
+  default:
+    break;
+  }
+}
+
+static gboolean
+on_message (GstBus *bus, GstMessage *message, gpointer data)
+{
+  KrPipelineRunner *runner = data;
+
+  if (runner->bus == bus)
+    take_message (runner, message);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+watch_bus (KrPipelineRunner *runner)
+{
+  runner->bus = gst_element_get_bus (GST_ELEMENT (kr_build_get_pipeline (runner->build)));
+  runner->filter = g_new0 (BusFilter, 1);
+  g_atomic_ref_count_init (&runner->filter->ref_count);
+  g_atomic_ref_count_inc (&runner->filter->ref_count);
+  gst_bus_set_sync_handler (runner->bus, filter_message, runner->filter, filter_unref);
+  runner->bus_watch = gst_bus_create_watch (runner->bus);
+  g_source_set_callback (runner->bus_watch, (GSourceFunc)(GCallback)on_message, runner, NULL);
+  g_source_attach (runner->bus_watch, runner->context);
+}
+
+/* What was posted and not read yet. */
+static void
+read_rest (KrPipelineRunner *runner, GstMessageType types)
+{
+  g_autoptr (GstBus) bus = gst_object_ref (runner->bus);
+  GstMessage *message;
+
+  /* Not gst_bus_pop_filtered(): it throws away what it does not return. Ends when a message has
+   * led to the end of this incarnation. */
+  while (runner->bus == bus && (message = gst_bus_pop (bus)) != NULL) {
+    if (GST_MESSAGE_TYPE (message) & types)
+      take_message (runner, message);
+    gst_message_unref (message);
+  }
+}
+
+/* --- carrying out --------------------------------------------------------------------- */
+
+static void
+destroy_source (GSource **source)
+{
+  if (*source == NULL)
+    return;
+  g_source_destroy (*source);
+  g_clear_pointer (source, g_source_unref);
+}
+
+static void
+end_drain (KrPipelineRunner *runner)
+{
+  destroy_source (&runner->drain_timer);
+  g_clear_pointer (&runner->drain, kr_drain_free);
+}
+
+/* The incarnation is gone or left behind: forget it, keep its numbers. */
+static void
+drop_build (KrPipelineRunner *runner)
+{
+  GPtrArray *array;
+
+  if (runner->build == NULL)
+    return;
+  end_drain (runner);
+  kr_collector_detach (runner->collector);
+  array = watches (runner);
+  for (guint i = 0; i < array->len; i++) {
+    KrSourceWatch *watch = g_ptr_array_index (array, i);
+
+    runner->received_before += kr_source_watch_get_bytes (watch);
+    runner->buffers_before += kr_source_watch_get_buffers (watch);
+    kr_source_watch_stop (watch);
+  }
+  atomic_store (&runner->filter->deaf, TRUE);
+  destroy_source (&runner->bus_watch);
+  g_clear_pointer (&runner->filter, filter_unref);
+  gst_clear_object (&runner->bus);
+  g_clear_pointer (&runner->keepers, g_ptr_array_unref);
+  g_clear_pointer (&runner->build, kr_build_unref);
+  g_clear_pointer (&runner->failed_source_text, g_free);
+}
+
+static void
+on_torn_down (KrBuild *build, int result, gpointer data)
+{
+  KrPipelineRunner *runner = data;
+
+  if (runner->build != build)
+    return;
+  read_rest (runner, GST_MESSAGE_ELEMENT);
+  kr_collector_report (runner->collector);
+  drop_build (runner);
+  feed (runner, KR_PIPELINE_EVENT_TORN_DOWN, 0, NULL);
+}
+
+static void
+tear_down (KrPipelineRunner *runner)
+{
+  GPtrArray *array = watches (runner);
+
+  end_drain (runner);
+  for (guint i = 0; i < array->len; i++)
+    kr_source_watch_let_eos (g_ptr_array_index (array, i));
+  if (runner->stuck) {
+    /* Waiting for it would only add its hang to the outage. */
+    runner->abandoned++;
+    kr_build_abandon (runner->build);
+    drop_build (runner);
+    feed (runner, KR_PIPELINE_EVENT_TORN_DOWN, 0, NULL);
+    return;
+  }
+  kr_build_tear_down (runner->build, on_torn_down, runner);
+}
+
+static void
+abandon (KrPipelineRunner *runner)
+{
+  tell (runner, KR_WORKER_EVENT_STATE,
+        "the pipeline hangs while it is taken down; leaving it behind, its file keeps its "
+        "temporary name for now",
+        NULL);
+  runner->abandoned++;
+  kr_build_abandon (runner->build);
+  drop_build (runner);
+}
+
+static gboolean
+on_drain_tick (gpointer data)
+{
+  KrPipelineRunner *runner = data;
+
+  kr_drain_tick (runner->drain);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+source_is_dead (GstElement *element, gpointer data)
+{
+  int index;
+  KrSourceWatch *watch = find_watch (data, GST_OBJECT (element), &index);
+
+  return watch != NULL && kr_source_watch_is_dead (watch);
+}
+
+static void
+drain (KrPipelineRunner *runner)
+{
+  GPtrArray *array = watches (runner);
+
+  for (guint i = 0; i < array->len; i++)
+    kr_source_watch_let_eos (g_ptr_array_index (array, i));
+  for (guint i = 0; runner->keepers != NULL && i < runner->keepers->len; i++)
+    kr_pad_keeper_let_eos (g_ptr_array_index (runner->keepers, i));
+  runner->drain = kr_drain_new (kr_build_get_pipeline (runner->build), source_is_dead, runner);
+  runner->drain_timer = g_timeout_source_new (KR_DRAIN_INTERVAL_MS);
+  g_source_set_callback (runner->drain_timer, on_drain_tick, runner, NULL);
+  g_source_attach (runner->drain_timer, runner->context);
+}
+
+/* The state change has failed. If one of several live sources is to blame, the others need not
+ * suffer: next time they start without it. */
+static void
+take_failed_start (KrPipelineRunner *runner)
+{
+  g_autofree char *text = g_steal_pointer (&runner->failed_source_text);
+
+  if (runner->failed_source < 0) {
+    feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_PIPELINE,
+          "an element refused to start and did not say why");
+    return;
+  }
+  if (watches (runner)->len > 1 && runner->failed_source < MAX_HELD)
+    runner->held[runner->failed_source] = TRUE;
+  feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_SOURCE, text);
+}
+
+static void
+on_started (KrBuild *build, int result, gpointer data)
+{
+  KrPipelineRunner *runner = data;
+  GPtrArray *array;
+
+  if (runner->build != build)
+    return;
+  /* Errors posted meanwhile say more than the result. */
+  read_rest (runner, GST_MESSAGE_ANY);
+  runner->start_pending = FALSE;
+  if (runner->build != build || runner->policy.state != KR_PIPELINE_STARTING)
+    return;
+  if (result == GST_STATE_CHANGE_FAILURE) {
+    take_failed_start (runner);
+    return;
+  }
+  array = watches (runner);
+  for (guint i = 0; i < array->len; i++)
+    kr_source_watch_start (g_ptr_array_index (array, i));
+  if (runner->failed_source >= 0)
+    kr_source_watch_failed (g_ptr_array_index (array, runner->failed_source),
+                            runner->failed_source_text);
+  if (kr_build_is_live (build) || array->len > 0 || result == GST_STATE_CHANGE_SUCCESS) {
+    feed (runner, KR_PIPELINE_EVENT_STARTED, 0, NULL);
+    if (array->len == 0)
+      note_recovery (runner);
+  }
+}
+
+static void
+build (KrPipelineRunner *runner)
+{
+  g_autoptr (GError) error = NULL;
+
+  runner->stuck = FALSE;
+  runner->failed_source = -1;
+  runner->flowing_since = g_get_monotonic_time ();
+  runner->build = kr_build_new (runner->spec->launch, runner->clock, &error);
+  if (runner->build == NULL) {
+    feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_CONFIG, error->message);
+    return;
+  }
+  watch_bus (runner);
+  watch_sources (runner);
+  kr_collector_attach (runner->collector, kr_build_get_pipeline (runner->build));
+  runner->start_pending = TRUE;
+  kr_build_start (runner->build, on_started, runner);
+}
+
+/* --- the policy ----------------------------------------------------------------------- */
+
+static gboolean
+on_timer (gpointer data)
+{
+  KrPipelineRunner *runner = data;
+  gboolean starting = runner->policy.state == KR_PIPELINE_STARTING;
+  g_autofree char *text = NULL;
+
+  destroy_source (&runner->timer);
+  if (starting) {
+    /* In a state change it cannot be torn down either. */
+    runner->stuck = runner->start_pending;
+    text = g_strdup_printf ("the pipeline has not started within %.1f s",
+                            (double)runner->spec->timeout_start_us / G_TIME_SPAN_SECOND);
+  }
+  feed (runner, KR_PIPELINE_EVENT_TICK, 0, text);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+arm (KrPipelineRunner *runner)
+{
+  gint64 ms;
+
+  destroy_source (&runner->timer);
+  if (runner->policy.deadline == G_MAXINT64)
+    return;
+  ms = (runner->policy.deadline - g_get_monotonic_time () + 999) / 1000;
+  runner->timer = g_timeout_source_new ((guint)CLAMP (ms, 0, G_MAXINT));
+  g_source_set_callback (runner->timer, on_timer, runner, NULL);
+  g_source_attach (runner->timer, runner->context);
+}
+
+static gboolean
+is_verdict (const Pending *pending, KrPipelineState before, KrPipelineState after)
+{
+  return after == KR_PIPELINE_STOPPING && before != KR_PIPELINE_STOPPING &&
+         (pending->event == KR_PIPELINE_EVENT_FAULT ||
+          pending->event == KR_PIPELINE_EVENT_EOS || pending->event == KR_PIPELINE_EVENT_TICK);
+}
+
+static void
+handle (KrPipelineRunner *runner, const Pending *pending)
+{
+  KrPipelinePolicy *policy = &runner->policy;
+  KrPipelineState before = policy->state;
+  gint64 now = g_get_monotonic_time ();
+  KrPipelineActions actions;
+
+  if (!kr_pipeline_policy_handle (policy, pending->event, pending->cause, now, &actions))
+    return;
+  arm (runner);
+  if (is_verdict (pending, before, policy->state))
+    tell_verdict (runner, pending, now);
+  if (actions & KR_PIPELINE_ACTION_ABANDON)
+    abandon (runner);
+  if (actions & KR_PIPELINE_ACTION_DRAIN)
+    drain (runner);
+  if (actions & KR_PIPELINE_ACTION_TEARDOWN) {
+    if (runner->build != NULL)
+      tear_down (runner);
+    else /* its text could not even be built */
+      feed (runner, KR_PIPELINE_EVENT_TORN_DOWN, 0, NULL);
+  }
+  if (actions & KR_PIPELINE_ACTION_BUILD)
+    build (runner);
+  if (actions & KR_PIPELINE_ACTION_CHANGED) {
+    runner->state_utc_us = g_get_real_time ();
+    runner->callbacks->state_changed (runner, policy->state, runner->data);
+  }
+}
+
+static void
+pending_free (Pending *pending)
+{
+  g_free (pending->text);
+  g_free (pending);
+}
+
+/* Events can come out of carrying out others; each is finished before the next begins. */
+static void
+feed (KrPipelineRunner *runner, KrPipelineEvent event, KrCause cause, const char *text)
+{
+  Pending *pending = g_new0 (Pending, 1);
+
+  *pending = (Pending){event, cause, g_strdup (text)};
+  g_queue_push_tail (&runner->pending, pending);
+  if (runner->handling)
+    return;
+  runner->handling = TRUE;
+  while ((pending = g_queue_pop_head (&runner->pending)) != NULL) {
+    handle (runner, pending);
+    pending_free (pending);
+  }
+  runner->handling = FALSE;
+}
+
+/* --- for the worker ------------------------------------------------------------------- */
+
+static double
+random_double (gpointer data)
+{
+  return g_random_double ();
+}
+
+KrPipelineRunner *
+kr_pipeline_runner_new (const KrPipelineSpec *spec, GstClock *clock,
+                        const KrPipelineRunnerCallbacks *callbacks, gpointer data)
+{
+  KrPipelineRunner *runner = g_new0 (KrPipelineRunner, 1);
+
+  runner->spec = spec;
+  runner->clock = gst_object_ref (clock);
+  runner->callbacks = callbacks;
+  runner->data = data;
+  runner->context = g_main_context_ref_thread_default ();
+  g_queue_init (&runner->pending);
+  runner->collector = kr_collector_new (spec->name, spec->camera, on_collected, runner);
+  runner->last_reason = g_strdup ("");
+  runner->last_recovery_s = -1;
+  runner->state_utc_us = g_get_real_time ();
+  kr_pipeline_policy_init (&runner->policy, spec, random_double, NULL, g_get_monotonic_time ());
+  return runner;
+}
+
+void
+kr_pipeline_runner_free (KrPipelineRunner *runner)
+{
+  if (runner == NULL)
+    return;
+  destroy_source (&runner->timer);
+  if (runner->build != NULL) {
+    kr_build_abandon (runner->build);
+    drop_build (runner);
+  }
+  g_queue_clear_full (&runner->pending, (GDestroyNotify)pending_free);
+  kr_collector_free (runner->collector);
+  kr_pipeline_policy_clear (&runner->policy);
+  gst_object_unref (runner->clock);
+  g_main_context_unref (runner->context);
+  g_free (runner->last_reason);
+  g_free (runner);
+}
+
+void
+kr_pipeline_runner_start (KrPipelineRunner *runner)
+{
+  feed (runner, KR_PIPELINE_EVENT_START, 0, NULL);
+}
+
+void
+kr_pipeline_runner_stop (KrPipelineRunner *runner)
+{
+  feed (runner, KR_PIPELINE_EVENT_STOP, 0, NULL);
+}
+
+void
+kr_pipeline_runner_force (KrPipelineRunner *runner)
+{
+  feed (runner, KR_PIPELINE_EVENT_FORCE, 0, NULL);
+}
+
+KrPipelineState
+kr_pipeline_runner_get_state (KrPipelineRunner *runner)
+{
+  return runner->policy.state;
+}
+
+const char *
+kr_pipeline_runner_get_name (KrPipelineRunner *runner)
+{
+  return runner->spec->name;
+}
+
+KrCause
+kr_pipeline_runner_get_cause (KrPipelineRunner *runner)
+{
+  return runner->policy.last_cause;
+}
+
+gint64
+kr_pipeline_runner_get_io_age (KrPipelineRunner *runner)
+{
+  return kr_collector_get_io_age (runner->collector);
+}
+
+static void
+report_sources (KrPipelineRunner *runner, KrPipelineReport *report)
+{
+  GPtrArray *array = watches (runner);
+
+  report->sources = array->len;
+  for (guint i = 0; i < array->len; i++) {
+    KrSourceWatch *watch = g_ptr_array_index (array, i);
+    gint64 last = kr_source_watch_get_last_data (watch);
+
+    report->received_bytes += kr_source_watch_get_bytes (watch);
+    report->sources_silent += kr_source_watch_is_silent (watch);
+    if (last != 0)
+      runner->last_data_utc_us =
+          MAX (runner->last_data_utc_us, g_get_real_time () - (g_get_monotonic_time () - last));
+    if (g_str_has_prefix (G_OBJECT_TYPE_NAME (kr_source_watch_get_element (watch)),
+                          "GstSRTSrc"))
+      kr_collector_add_srt (report->source_stats, kr_source_watch_get_element (watch));
+  }
+}
+
+KrPipelineReport *
+kr_pipeline_runner_report (KrPipelineRunner *runner)
+{
+  KrPipelineReport *report = kr_pipeline_report_copy (kr_collector_report (runner->collector));
+  gint64 now = g_get_monotonic_time ();
+
+  report->state = runner->policy.state;
+  report->since_utc_us = runner->state_utc_us;
+  if (runner->policy.state == KR_PIPELINE_BACKOFF)
+    report->next_start_utc_us = g_get_real_time () + runner->policy.deadline - now;
+  report->received_bytes = runner->received_before;
+  if (runner->build != NULL)
+    report_sources (runner, report);
+  report->last_buffer_utc_us = MAX (report->last_buffer_utc_us, runner->last_data_utc_us);
+  report->restarts = runner->policy.restarts;
+  report->reconnects = runner->reconnects;
+  report->abandoned = runner->abandoned;
+  report->last_recovery_s = runner->last_recovery_s;
+  g_free (report->last_reason);
+  report->last_reason = g_strdup (runner->last_reason);
+  return report;
+}
