@@ -123,7 +123,8 @@ start_in_thread (KrBuild *build)
 {
   GstStateChangeReturn result = gst_element_set_state (build->pipeline, GST_STATE_PAUSED);
 
-  if (result == GST_STATE_CHANGE_FAILURE)
+  /* It may have taken so long that nobody wants it any more. */
+  if (result == GST_STATE_CHANGE_FAILURE || atomic_load (&build->closing))
     return result;
   atomic_store (&build->is_live, result == GST_STATE_CHANGE_NO_PREROLL);
   return gst_element_set_state (build->pipeline, GST_STATE_PLAYING);

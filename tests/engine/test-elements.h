@@ -19,7 +19,7 @@ G_BEGIN_DECLS
  * times, until kr_test_release_hangs().
  *
  * krtestsink key=N: counts. */
-#define KR_TEST_KEYS 4
+#define KR_TEST_KEYS 8
 
 typedef struct {
   guint opens;   /* of sources */

@@ -359,10 +359,10 @@ test_hang_at_start (void)
   Fixture fixture;
   g_autoptr (KrPipelineReport) report = NULL;
 
-  fixture_init (&fixture, "krtestsrc ! krhang at=start key=1 times=2 ! krtestsink");
+  fixture_init (&fixture, "krtestsrc ! krhang at=start key=2 times=2 ! krtestsink");
   fixture.spec.timeout_start_us = kr_test_scale (500 * G_TIME_SPAN_MILLISECOND);
   fixture_start (&fixture);
-  kr_test_wait (kr_test_counts (1).hangs == 2, PATIENCE);
+  kr_test_wait (kr_test_counts (2).hangs == 2, PATIENCE);
   kr_test_wait (has_event (&fixture, "restart: the pipeline has not started"), PATIENCE);
   /* A busy machine may need longer than the deadline above for a good start too. */
   kr_test_wait (state (&fixture) == KR_PIPELINE_PLAYING && buffers () > 5, PATIENCE);
@@ -379,7 +379,7 @@ test_hang_at_stop (void)
   Fixture fixture;
   g_autoptr (KrPipelineReport) report = NULL;
 
-  fixture_init (&fixture, "krtestsrc ! krhang at=stop key=1 ! krtestsink");
+  fixture_init (&fixture, "krtestsrc ! krhang at=stop key=3 ! krtestsink");
   fixture.spec.timeout_stop_us = 300 * G_TIME_SPAN_MILLISECOND;
   fixture_start (&fixture);
   kr_test_wait (buffers () > 5, PATIENCE);
@@ -395,10 +395,10 @@ test_hang_while_reopening (void)
 {
   Fixture fixture;
 
-  fixture_init (&fixture, "krtestsrc plan=20s,h,i ! krtestsink");
+  fixture_init (&fixture, "krtestsrc key=5 plan=20s,h,i ! krtestsink");
   fixture.spec.timeout_start_us = kr_test_scale (500 * G_TIME_SPAN_MILLISECOND);
   fixture_start (&fixture);
-  kr_test_wait (kr_test_counts (0).hangs == 1, PATIENCE);
+  kr_test_wait (kr_test_counts (5).hangs == 1, PATIENCE);
   kr_test_wait (has_event (&fixture, "restart: krtestsrc"), PATIENCE);
   kr_test_wait (state (&fixture) == KR_PIPELINE_PLAYING && buffers () > 40, PATIENCE);
   fixture_stop (&fixture);
@@ -411,11 +411,11 @@ test_force (void)
 {
   Fixture fixture;
 
-  fixture_init (&fixture, "krtestsrc ! krhang at=stop key=1 ! krtestsink");
+  fixture_init (&fixture, "krtestsrc ! krhang at=stop key=4 ! krtestsink");
   fixture_start (&fixture);
   kr_test_wait (buffers () > 5, PATIENCE);
   kr_pipeline_runner_stop (fixture.runner);
-  kr_test_wait (kr_test_counts (1).hangs == 1, PATIENCE);
+  kr_test_wait (kr_test_counts (4).hangs == 1, PATIENCE);
   kr_pipeline_runner_force (fixture.runner);
   kr_test_wait (state (&fixture) == KR_PIPELINE_STOPPED, PATIENCE);
   fixture_clear (&fixture);
