@@ -78,19 +78,37 @@ typedef struct {
   gdouble slope, mean_x, mean_y;
 } Line;
 
+/* Both axes in seconds from the first point, so that doubles keep the nanoseconds. */
+static gdouble
+point_x (const KrClock *clock, guint i)
+{
+  return (gdouble)(clock->at[i] - clock->at[0]) / (gdouble)SECOND;
+}
+
+static gdouble
+point_y (const KrClock *clock, guint i)
+{
+  return (gdouble)kr_sub_saturated (clock->lows[i], clock->lows[0]) / (gdouble)SECOND;
+}
+
+static gdouble
+distance (const KrClock *clock, const Line *line, guint i)
+{
+  return fabs (point_y (clock, i) - line->mean_y -
+               line->slope * (point_x (clock, i) - line->mean_x));
+}
+
 /* Least squares over the gathered seconds, leaving out those further than @limit from @near. */
 static gboolean
 fit (const KrClock *clock, const Line *near, gdouble limit, Line *ret_line)
 {
-  gint64 x0 = clock->seconds[0], y0 = clock->second_lows[0];
   gdouble sx = 0, sy = 0, sxx = 0, sxy = 0, spread;
   guint i, n = 0;
 
   for (i = 0; i < clock->n_seconds; i++) {
-    gdouble x = (gdouble)(clock->seconds[i] - x0);
-    gdouble y = (gdouble)kr_sub_saturated (clock->second_lows[i], y0) / (gdouble)SECOND;
+    gdouble x = point_x (clock, i), y = point_y (clock, i);
 
-    if (near != NULL && fabs (y - near->mean_y - near->slope * (x - near->mean_x)) > limit)
+    if (near != NULL && distance (clock, near, i) > limit)
       continue;
     n++;
     sx += x;
@@ -111,13 +129,8 @@ mean_distance (const KrClock *clock, const Line *line)
   gdouble sum = 0;
   guint i;
 
-  for (i = 0; i < clock->n_seconds; i++) {
-    gdouble x = (gdouble)(clock->seconds[i] - clock->seconds[0]);
-    gdouble y = (gdouble)kr_sub_saturated (clock->second_lows[i], clock->second_lows[0]) /
-                (gdouble)SECOND;
-
-    sum += fabs (y - line->mean_y - line->slope * (x - line->mean_x));
-  }
+  for (i = 0; i < clock->n_seconds; i++)
+    sum += distance (clock, line, i);
   return sum / clock->n_seconds;
 }
 
@@ -138,20 +151,26 @@ measure_slope (KrClock *clock)
 
 /* TRUE once per second, when one is complete. */
 static gboolean
-gather_second (KrClock *clock, gint64 second, gint64 y)
+gather_second (KrClock *clock, gint64 arrival, gint64 y)
 {
-  if (clock->second == second) {
-    clock->second_low = MIN (clock->second_low, y);
+  gint64 second = arrival / SECOND;
+
+  if (clock->second != KR_TIME_NONE && second <= clock->second) {
+    if (y < clock->second_low) {
+      clock->second_low = y;
+      clock->second_at = arrival;
+    }
     return FALSE;
   }
   if (clock->second != KR_TIME_NONE) {
-    clock->seconds[clock->next_second] = clock->second;
-    clock->second_lows[clock->next_second] = clock->second_low;
+    clock->at[clock->next_second] = clock->second_at;
+    clock->lows[clock->next_second] = clock->second_low;
     clock->next_second = (clock->next_second + 1) % KR_CLOCK_SECONDS;
     clock->n_seconds = MIN (clock->n_seconds + 1, KR_CLOCK_SECONDS);
   }
   clock->second = second;
   clock->second_low = y;
+  clock->second_at = arrival;
   return TRUE;
 }
 
@@ -168,7 +187,6 @@ kr_clock_sample (KrClock *clock, gint64 arrival, gint64 output, gint64 unbent)
 {
   gint64 x = kr_sub_saturated (arrival, output);
   gint64 bucket = MAX (arrival / BUCKET, clock->bucket);
-  gint64 second = MAX (arrival / SECOND, clock->second);
 
   if (!clock->known) {
     clock->known = TRUE;
@@ -182,7 +200,7 @@ kr_clock_sample (KrClock *clock, gint64 arrival, gint64 output, gint64 unbent)
     advance_buckets (clock, bucket);
   clock->low[slot_of (bucket)] = MIN (clock->low[slot_of (bucket)], x);
 
-  if (!gather_second (clock, second, kr_sub_saturated (arrival, unbent)))
+  if (!gather_second (clock, arrival, kr_sub_saturated (arrival, unbent)))
     return FALSE;
   measure_slope (clock);
   return TRUE;

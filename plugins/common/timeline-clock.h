@@ -22,10 +22,11 @@ typedef struct {
   gint64 older;                 /* smallest of all buckets but the newest */
   gint64 lag_since;             /* arrival since which the lag is too large, or KR_TIME_NONE */
 
-  gint64 second;                        /* number of the second being gathered */
-  gint64 second_low;                    /* smallest arrival - unbent output in it */
-  gint64 seconds[KR_CLOCK_SECONDS];     /* the gathered ones: number */
-  gint64 second_lows[KR_CLOCK_SECONDS]; /* and value */
+  gint64 second;                 /* number of the second being gathered */
+  gint64 second_low;             /* smallest arrival - unbent output in it */
+  gint64 second_at;              /* when that was */
+  gint64 at[KR_CLOCK_SECONDS];   /* the gathered ones: when */
+  gint64 lows[KR_CLOCK_SECONDS]; /* and how much */
   guint n_seconds;
   guint next_second;
   gboolean slope_known;
