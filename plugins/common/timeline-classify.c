@@ -25,14 +25,14 @@ static const struct {
     {G_GINT64_CONSTANT (4294967296000000), KR_TIMELINE_EVENT_WRAP_MS32},
 };
 
-/* Whether @p can follow a buffer at @last when @expected is the end of that buffer. */
+/* Whether @p can follow the last buffer, which ends at @expected. */
 gboolean
-kr_timeline_is_regular (const KrTimelineStream *stream, gint64 p, gint64 expected, gint64 last)
+kr_timeline_is_regular (const KrTimelineStream *stream, gint64 p, gint64 expected)
 {
   const KrTimelineConfig *config = &stream->timeline->config;
   gint64 error = kr_sub_saturated (p, expected);
 
-  return p > last && error <= config->max_gap &&
+  return p > stream->last && error <= config->max_gap &&
          error >= -MAX (config->jitter, stream->last_duration);
 }
 
@@ -85,8 +85,9 @@ undo_wrap (KrTimelineStream *stream, KrPush *push, gint64 expected)
     gint64 shift = wraps[i / 2].period * (i % 2 == 0 ? 1 : -1);
     gint64 p = kr_add_saturated (push->p, shift);
 
-    if (!kr_timeline_is_regular (stream, p, expected, stream->last))
+    if (!kr_timeline_is_regular (stream, p, expected))
       continue;
+    kr_timeline_make_room (stream->timeline, stream->epoch);
     stream->epoch =
         kr_epochs_begin_shifted (&stream->timeline->epochs, stream->epoch, shift)->number;
     push->p = p;
@@ -235,30 +236,37 @@ extends (const KrCandidate *candidate, const KrPush *push, gint64 jitter)
          ABS (step - (push->arrival - candidate->arrival)) <= limit;
 }
 
+/* Without a duration and without arrival there is no telling what is regular; that stamps go
+ * forward has to do, but with more patience, and without making the first one the measure. */
+static guint
+count_loose (const KrTimelineStream *stream, const KrPush *push)
+{
+  const KrCandidate *candidate = &stream->candidate;
+  gint64 step = kr_sub_saturated (push->t, candidate->t);
+
+  if (candidate->n == 0 || step <= 0 || step > stream->timeline->config.max_gap)
+    return 1;
+  return candidate->n_loose + 1;
+}
+
 static void
 note_candidate (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
   KrCandidate *candidate = &stream->candidate;
-  const KrTimelineConfig *config = &stream->timeline->config;
-  gint64 step = kr_sub_saturated (push->t, candidate->t);
+  guint n_loose = count_loose (stream, push);
 
-  if (extends (candidate, push, config->jitter)) {
+  if (extends (candidate, push, stream->timeline->config.jitter)) {
     candidate->n++;
-    candidate->n_loose++;
-  } else if (candidate->n > 0 && step > 0 && step <= config->max_gap) {
-    /* Without a duration and without arrival there is no telling what is regular; that it goes
-     * forward has to do, but with more patience. */
-    candidate->n_loose++;
   } else {
     kr_timeline_drop_candidate (stream);
     *candidate = (KrCandidate){.n = 1,
-                               .n_loose = 1,
                                .t0 = push->t,
                                .error = kr_sub_saturated (push->p, expected),
                                .expected = expected,
                                .arrival0 = push->arrival,
                                .outage = push->outage};
   }
+  candidate->n_loose = n_loose;
   candidate->t = push->t;
   candidate->arrival = push->arrival;
 }
@@ -310,8 +318,10 @@ begin_session (KrTimelineStream *stream, KrPush *push, gint64 expected)
   KrCandidate candidate = stream->candidate;
   gint64 base = base_of_session (stream);
   guint parent = stream->epoch;
-  KrEpoch *epoch = kr_epochs_begin (&timeline->epochs, candidate.t0, base);
+  KrEpoch *epoch;
 
+  kr_timeline_make_room (timeline, parent);
+  epoch = kr_epochs_begin (&timeline->epochs, candidate.t0, base);
   epoch->parent = parent;
   epoch->creator = stream;
   begin_marks (timeline);

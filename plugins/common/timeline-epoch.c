@@ -41,10 +41,7 @@ append (KrEpochs *epochs)
 {
   KrEpoch *epoch;
 
-  if (epochs->n == KR_EPOCHS) {
-    memmove (&epochs->list[0], &epochs->list[1], (KR_EPOCHS - 1) * sizeof epochs->list[0]);
-    epochs->n--;
-  }
+  g_assert (epochs->n < KR_EPOCHS);
   epoch = &epochs->list[epochs->n++];
   memset (epoch, 0, sizeof *epoch);
   epoch->number = ++epochs->begun;
@@ -54,8 +51,8 @@ append (KrEpochs *epochs)
 /**
  * kr_epochs_begin:
  *
- * Begins an epoch that maps @t to @out with slope 1. Forgets the oldest one when four are
- * known; pointers to epochs are void afterwards.
+ * Begins an epoch that maps @t to @out with slope 1. The caller has made room; pointers to
+ * epochs stay valid.
  */
 KrEpoch *
 kr_epochs_begin (KrEpochs *epochs, gint64 t, gint64 out)

@@ -8,6 +8,64 @@
 /* Streams further apart than this do not share a clock. */
 #define UNRELATED_DISTANCE (10 * KR_SECOND)
 
+static gboolean
+is_used (const KrTimeline *timeline, guint epoch)
+{
+  const KrTimelineStream *stream;
+  guint i;
+
+  for (i = 0; i < timeline->epochs.n; i++)
+    if (timeline->epochs.list[i].successor == epoch)
+      return TRUE;
+  for (stream = timeline->streams; stream != NULL; stream = stream->next)
+    if (stream->started && stream->epoch == epoch)
+      return TRUE;
+  return FALSE;
+}
+
+/* Streams of a forgotten epoch keep their time, as a private constant against the newest map.
+ */
+static void
+rehome (KrTimeline *timeline, const KrEpoch *from)
+{
+  const KrEpoch *newest = kr_epochs_newest (&timeline->epochs);
+  KrTimelineStream *stream;
+
+  for (stream = timeline->streams; stream != NULL; stream = stream->next) {
+    if (!stream->started || stream->epoch != from->number)
+      continue;
+    stream->epoch = newest->number;
+    if (stream->last_t != KR_TIME_NONE)
+      stream->extra = kr_add_saturated (
+          stream->extra, kr_sub_saturated (kr_epoch_map (from, stream->last_t),
+                                           kr_epoch_map (newest, stream->last_t)));
+  }
+}
+
+/**
+ * kr_timeline_make_room:
+ * @from: number of an epoch that must stay, or 0
+ *
+ * Forgets the oldest epoch that no stream is in if four are known, else the oldest one. To be
+ * called before an epoch begins; pointers to epochs are void afterwards.
+ */
+void
+kr_timeline_make_room (KrTimeline *timeline, guint from)
+{
+  KrEpochs *epochs = &timeline->epochs;
+  guint i, oldest = epochs->list[0].number == from ? 1 : 0;
+
+  if (epochs->n < KR_EPOCHS)
+    return;
+  for (i = 0; i < epochs->n; i++)
+    if (epochs->list[i].number != from && !is_used (timeline, epochs->list[i].number)) {
+      kr_epochs_remove (epochs, epochs->list[i].number);
+      return;
+    }
+  rehome (timeline, &epochs->list[oldest]);
+  kr_epochs_remove (epochs, epochs->list[oldest].number);
+}
+
 /* Where the source is, by the furthest of the other streams. FALSE if there is none. */
 gboolean
 kr_timeline_sibling_position (KrTimelineStream *stream, gint64 *ret_position)
@@ -106,42 +164,40 @@ current_epoch (KrTimelineStream *stream)
   return epoch;
 }
 
-/* An epoch that was re-anchored as a whole hands its streams over at one input time.
- *
- * Returns: by how much the output time of @t changes */
-static gint64
+/* An epoch that was re-anchored as a whole hands its streams over at one input time. What is
+ * expected moves along, whatever becomes of this buffer. */
+static void
 follow_successor (KrTimelineStream *stream, const KrEpoch *epoch, KrPush *push)
 {
   KrEpoch *successor;
-  gint64 shift;
 
   if (epoch->successor == 0 || push->t < epoch->successor_at)
-    return 0;
+    return;
   successor = kr_epochs_find (&stream->timeline->epochs, epoch->successor);
   if (successor == NULL)
-    return 0;
-  shift = kr_sub_saturated (kr_epoch_map (successor, push->t), kr_epoch_map (epoch, push->t));
+    return;
+  stream->last =
+      kr_add_saturated (stream->last, kr_sub_saturated (kr_epoch_map (successor, push->t),
+                                                        kr_epoch_map (epoch, push->t)));
   stream->epoch = successor->number;
   push->out->flags |= KR_TIMELINE_OUT_DISCONT;
-  return shift;
 }
 
 static void
 place_next (KrTimelineStream *stream, KrPush *push)
 {
   KrEpoch *epoch = current_epoch (stream);
-  gint64 last = stream->last;
   gint64 expected;
 
   if (G_UNLIKELY (epoch->successor != 0 || epoch->parent != 0)) {
-    last = kr_add_saturated (last, follow_successor (stream, epoch, push));
+    follow_successor (stream, epoch, push);
     kr_timeline_settle (stream, push);
     epoch = current_epoch (stream);
   }
-  expected = kr_add_saturated (last, stream->last_duration);
+  expected = kr_add_saturated (stream->last, stream->last_duration);
   push->p = kr_add_saturated (kr_epoch_map (epoch, push->t),
                               kr_add_saturated (stream->extra, stream->residual));
-  if (G_LIKELY (kr_timeline_is_regular (stream, push->p, expected, last))) {
+  if (G_LIKELY (kr_timeline_is_regular (stream, push->p, expected))) {
     if (G_UNLIKELY (stream->candidate.n > 0))
       kr_timeline_drop_candidate (stream);
     return;

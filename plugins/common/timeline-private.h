@@ -102,14 +102,14 @@ void kr_timeline_read_stamps (KrTimelineStream *stream, const KrTimelineIn *in, 
 void kr_timeline_place (KrTimelineStream *stream, KrPush *push);
 void kr_timeline_place_sparse (KrTimelineStream *stream, KrPush *push);
 void kr_timeline_place_by_arrival (KrTimelineStream *stream, KrPush *push);
+void kr_timeline_make_room (KrTimeline *timeline, guint from);
 void kr_timeline_drop_candidate (KrTimelineStream *stream);
 gboolean kr_timeline_sibling_position (KrTimelineStream *stream, gint64 *ret_position);
 
 /* timeline-classify.c: what a step means */
 void kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expected);
 void kr_timeline_settle (KrTimelineStream *stream, KrPush *push);
-gboolean kr_timeline_is_regular (const KrTimelineStream *stream, gint64 p, gint64 expected,
-                                 gint64 position);
+gboolean kr_timeline_is_regular (const KrTimelineStream *stream, gint64 p, gint64 expected);
 
 /* timeline-frames.c: constant frame rate */
 void kr_timeline_snap (KrTimelineStream *stream, KrPush *push);

@@ -250,21 +250,32 @@ kr_timeline_emit (KrTimelineStream *stream, KrPush *push, KrTimelineEventKind ki
   };
 }
 
+/* The time that dropping this buffer saves: not more than stamps really advance by, whatever
+ * the duration claims, or the next one would be early. */
+static gint64
+worth_of (const KrTimelineStream *stream, const KrPush *push)
+{
+  if (stream->measured > 0 && stream->measured < push->duration)
+    return stream->measured;
+  return push->duration;
+}
+
 /* Works off what an overlap has left. Audio loses whole frames, as a player would have dropped
  * them; the rest shrinks buffer by buffer, too slowly to be seen or heard. */
 static void
 decay_residual (KrTimelineStream *stream, KrPush *push)
 {
   gboolean audio = stream->kind == KR_TIMELINE_AUDIO;
+  gint64 worth = worth_of (stream, push);
   gint64 step;
 
   push->corrected = TRUE;
-  if (audio && push->duration > 0 && stream->residual >= push->duration) {
-    stream->residual -= push->duration;
+  if (audio && worth > 0 && stream->residual >= worth) {
+    stream->residual -= worth;
     push->out->flags |= KR_TIMELINE_OUT_DROP;
     return;
   }
-  step = push->duration > 0 ? push->duration : 20 * KR_MILLISECOND;
+  step = worth > 0 ? worth : 20 * KR_MILLISECOND;
   step /= audio ? AUDIO_DECAY_DIVISOR : VIDEO_DECAY_DIVISOR;
   step = MIN (stream->residual, MAX (step, 1));
   push->p -= step;
@@ -327,14 +338,14 @@ resync_lag (KrTimelineStream *stream, KrPush *push)
   KrTimeline *timeline = stream->timeline;
   gint64 lag = kr_clock_lag (&timeline->clock);
   guint old = stream->epoch;
-  KrEpoch *epoch = kr_epochs_begin_shifted (&timeline->epochs, old, lag);
-  KrEpoch *before = kr_epochs_find (&timeline->epochs, old);
+  KrEpoch *epoch, *before;
 
-  if (before != NULL) {
-    before->successor = epoch->number;
-    before->successor_at = push->t;
-    before->parent = 0;
-  }
+  kr_timeline_make_room (timeline, old);
+  epoch = kr_epochs_begin_shifted (&timeline->epochs, old, lag);
+  before = kr_epochs_find (&timeline->epochs, old);
+  before->successor = epoch->number;
+  before->successor_at = push->t;
+  before->parent = 0;
   kr_clock_shift (&timeline->clock, lag);
   kr_clock_restart_drift (&timeline->clock);
   kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_LAG_RESYNC, lag, lag);
@@ -509,7 +520,7 @@ kr_timeline_gap (KrTimelineStream *stream, gint64 t, gint64 duration, gint64 arr
   push.p = expected;
   if (epoch != NULL && t >= -KR_TIMELINE_LIMIT && t <= KR_TIMELINE_LIMIT)
     push.p = kr_add_saturated (kr_epoch_map (epoch, t), stream->extra + stream->residual);
-  if (!kr_timeline_is_regular (stream, push.p, expected, stream->last) &&
+  if (!kr_timeline_is_regular (stream, push.p, expected) &&
       !(push.p > expected && kr_timeline_sibling_position (stream, &position) &&
         push.p <= kr_add_saturated (position, timeline->config.max_gap)))
     push.p = expected;
