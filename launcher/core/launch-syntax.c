@@ -258,6 +258,9 @@ finish_chain (Reader *reader, Chain *chain)
   } else if (chain->has_last && chain->last.reference != NULL) {
     complain (reader, chain->last.offset, "put '!' and an element behind it",
               "the reference '%s.' is not linked to anything", chain->last.reference);
+  } else if (chain->has_last && chain->last.pads->len > 0) {
+    complain (reader, chain->last.offset, "put '!' and an element behind it",
+              "the pad '.%s' is not linked to anything", (char *)chain->last.pads->pdata[0]);
   }
   forget_last (chain);
   chain->closed = FALSE;
@@ -370,6 +373,9 @@ read_reference (Reader *reader, Chain *chain)
   advance (reader);
   read_more_pads (reader, end.pads);
   if (chain->link != NULL) {
+    if (chain->link->sink.pads->len > 0)
+      complain (reader, end.offset, "write the pad behind the dot of the reference",
+                "the reference '%s.' has a pad before it", end.reference);
     join (reader, chain, &end);
     forget_last (chain);
     chain->closed = TRUE;

@@ -219,6 +219,11 @@ check_link (const KrCheck *check, const KrLaunchLink *link)
                          g_strdup ("caps are written media/type,field=value,field=value"),
                          "the caps %s cannot be read", quoted);
   }
+  if (src >= 0 && src == sink) {
+    kr_check_complain (check, link->offset, g_strdup ("link it to another element"),
+                       "%s is linked to itself", word_of (check, src));
+    return;
+  }
   if (src >= 0 && check->types[src] != G_TYPE_INVALID)
     src_caps = caps_of_end (check, &link->src, src, GST_PAD_SRC);
   if (sink >= 0 && check->types[sink] != G_TYPE_INVALID)

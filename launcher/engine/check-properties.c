@@ -249,6 +249,28 @@ check_preset (const KrCheck *check, const char *word, GType type,
                        "%s has no presets", word);
 }
 
+/* GObject takes '_' for '-' in names. */
+static gboolean
+is_same_property (const char *a, const char *b)
+{
+  for (; *a != '\0' && *b != '\0'; a++, b++)
+    if (*a != *b && !((*a == '_' || *a == '-') && (*b == '_' || *b == '-')))
+      return FALSE;
+  return *a == *b;
+}
+
+static gboolean
+is_set_before (const KrLaunchNode *node, guint index)
+{
+  const KrLaunchProperty *property = node->properties->pdata[index];
+
+  for (guint i = 0; i < index; i++)
+    if (is_same_property (((KrLaunchProperty *)node->properties->pdata[i])->name,
+                          property->name))
+      return TRUE;
+  return FALSE;
+}
+
 void
 kr_check_properties (KrCheck *check, guint index)
 {
@@ -263,6 +285,11 @@ kr_check_properties (KrCheck *check, guint index)
     const char *separator = g_strrstr (property->name, "::");
     GParamSpec *pspec;
 
+    if (is_set_before (node, i)) {
+      kr_check_complain (check, property->name_offset, g_strdup ("keep one of them"),
+                         "%s sets property '%.60s' twice", node->word, property->name);
+      continue;
+    }
     if (*property->name == '@') {
       check_preset (check, node->word, check->types[index], property);
       continue;

@@ -48,6 +48,12 @@ static const Case cases[] = {
     {"fakesrc a::b=3 ! fakesink", {11}, "fakesrc has no children", "mixers"},
     {"fakesrc @preset=x ! fakesink", {11}, "fakesrc has no presets", "one by one"},
 
+    {"fakesrc num-buffers=1 num_buffers=2 ! fakesink",
+     {25},
+     "sets property 'num_buffers' twice",
+     "keep one"},
+    {"fakesrc name=a name=b ! fakesink", {18}, "property 'name' twice", "keep one"},
+
     /* values */
     {"fakesrc num-buffers=many ! fakesink",
      {23},
@@ -87,6 +93,8 @@ static const Case cases[] = {
     {"gst-launch-1.0 -e -v fakesrc ! fakesink", {3}, "'gst-launch-1.0'", "first element"},
     {"name=x fakesrc ! fakesink", {3}, "the property 'name'", "behind their element"},
     {"filesrc location=\"x ! fakesink", {20}, "the quote before the value of 'location'", "\""},
+    {"fakesrc ! identity .src", {13}, "the pad '.src' is not linked", "'!'"},
+    {"tee name=t ! fakesink fakesrc ! .sink t.", {41}, "a pad before it", "behind the dot"},
     {"fakesrc name=a ! b. ! fakesink", {20, 23}, "no element is named 'b'", "name=b"},
 
     /* links */
@@ -104,6 +112,7 @@ static const Case cases[] = {
     {"tee ! fakesink fakesrc ! tee0.", {28}, "no element is named 'tee0'", "change with each"},
     {"tee name=t ! fakesink fakesrc ! t.snk", {35}, "tee can have no pad 'snk'", "sink"},
     {"fakesrc name=a ! identity name=a ! fakesink", {20}, "two elements are named 'a'", "own"},
+    {"identity name=a ! a.", {19}, "identity is linked to itself", "another"},
     {"audiotestsrc ! video/x-raw ! fakesink",
      {18},
      "audiotestsrc cannot give these caps",
@@ -155,13 +164,19 @@ static const Case cases[] = {
 };
 
 static void
-check (const char *text, GPtrArray *problems)
+collect (const char *text, GPtrArray *problems)
 {
   g_autoptr (KrPipelineFile) file =
       kr_pipeline_file_parse_partly ("x", text, strlen (text), NULL, NULL, problems);
 
   kr_pipeline_check_file (file, problems);
   kr_problems_sort (problems, 0);
+}
+
+static void
+check (const char *text, GPtrArray *problems)
+{
+  collect (text, problems);
   for (guint i = 0; i < problems->len; i++) {
     g_autofree char *line = kr_problem_to_string (problems->pdata[i]);
 
@@ -290,6 +305,71 @@ test_nested_without_end (void)
   g_assert_cmpuint (problems->len, >=, 1);
 }
 
+/* GStreamer's own reader is the reference: what we find no mistake in, it must be able to read,
+ * and without a warning (which would end the test). The reverse cannot be asked of it: it
+ * crashes on some of what is wrong. */
+static void
+test_agrees_with_gstreamer (void)
+{
+  static const char *const words[] = {
+      "fakesrc",
+      "fakesink",
+      "identity",
+      "tee",
+      "name=a",
+      "name=b",
+      "a.",
+      "b.src",
+      "a.src_0,src",
+      "!",
+      "!",
+      "!",
+      "!",
+      ":",
+      "(",
+      ")",
+      "bin.(",
+      "( name=c",
+      ".src",
+      "! audio/x-raw ; video/x-raw, width=3 !",
+      "! video/x-raw !",
+      ".sink,x",
+      ",",
+      "silent=true",
+      "\"x\"",
+      "=",
+      "@preset=x",
+      "'",
+      ";",
+      ".",
+      "video/x-raw",
+      "a",
+  };
+  GRand *random = g_rand_new_with_seed ((guint32)g_test_rand_int ());
+  guint fine = 0;
+
+  for (guint i = 0; i < 20000; i++) {
+    g_autoptr (GString) text = g_string_new (HEAD);
+    g_autoptr (GPtrArray) problems = kr_problems_new ();
+    guint n = (guint)g_rand_int_range (random, 1, 8);
+
+    for (guint k = 0; k < n; k++)
+      g_string_append_printf (text, "%s%s ", k % 2 == 1 && g_rand_boolean (random) ? "! " : "",
+                              words[g_rand_int_range (random, 0, G_N_ELEMENTS (words))]);
+    collect (text->str, problems);
+    fine += problems->len == 0;
+    for (guint k = 0; k < problems->len; k++) {
+      const char *message = ((KrProblem *)problems->pdata[k])->message;
+
+      if (strstr (message, "syntax") != NULL || strstr (message, "ignoring") != NULL ||
+          strstr (message, "link has no") != NULL)
+        g_error ("GStreamer reads it differently: %s: %s", text->str, message);
+    }
+  }
+  g_rand_free (random);
+  g_assert_cmpuint (fine, >, 100);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -306,6 +386,7 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/pipeline-check/variable-place", test_variable_points_to_its_use);
   g_test_add_func ("/engine/pipeline-check/several", test_several_pipelines);
   g_test_add_func ("/engine/pipeline-check/touches-nothing", test_touches_nothing);
+  g_test_add_func ("/engine/pipeline-check/agrees", test_agrees_with_gstreamer);
   g_test_add_func ("/engine/pipeline-check/nested", test_nested_without_end);
   return g_test_run ();
 }
