@@ -292,12 +292,13 @@ class SrtFeed:
         self.process = None
         self.starts = 0
 
-    def start(self):
+    def start(self, *options):
+        """Options are ffmpeg's, for an encoder that comes back different."""
         self.starts += 1
         self.process = self.t.spawn(
             ['sh', '-c', self.LOOP, 'feed', 'ffmpeg', '-v', 'warning', '-nostdin', '-nostats',
              '-stats_period', '0.1', '-re', '-stream_loop', '-1', '-i', self.clip, '-c', 'copy', '-f',
-             'mpegts', '-muxdelay', '0.2', '-pcr_period', '20', '-flush_packets', '1'],
+             'mpegts', '-muxdelay', '0.2', '-pcr_period', '20', '-flush_packets', '1', *options],
             name='feed', PROGRESS=self._progress(self.starts),
             URI=f'srt://127.0.0.1:{self.port}?mode={self.mode}&latency=120000&pkt_size=1316')
         return self

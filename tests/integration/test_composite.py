@@ -78,7 +78,8 @@ def a_feed_dies_for_five_seconds(t):
     killed = time.monotonic()
     right.kill()
     time.sleep(5)
-    right.start()
+    # Back as another encoder would be: sound first, under other PIDs.
+    right.start('-map', '0:a', '-map', '0:v', '-mpegts_start_pid', '0x300')
     dead = time.monotonic() - killed
     t.wait(lambda: right.sent() > 6, 'the feed is fetched again', limit=60, alive=[recorder])
     path = finish(t, recorder)
