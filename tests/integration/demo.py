@@ -2,8 +2,8 @@
 # keeprolling - what "./bootstrap demo" runs
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Two live feeds, one recording, one composite; one feed is killed and comes back on the way.
-Nothing here is special to the demo: it starts `keeprolling run` on the pipeline files beside it,
-as you would, and looks at the files afterwards with ffprobe."""
+Nothing is special to the demo: it starts `keeprolling run` on the files of pipelines/, as you
+would, and looks at what was recorded with ffprobe."""
 
 import argparse
 import contextlib
@@ -15,8 +15,6 @@ import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / 'tests' / 'integration'))
 sys.dont_write_bytecode = True
 
 import support                                                              # noqa: E402
@@ -72,7 +70,7 @@ class Demo:
         folder = self.out / 'run' / name
         folder.mkdir(parents=True, exist_ok=True)
         words = [f'--set={key}={value}' for key, value in {**self.encoders, **variables}.items()]
-        files = [HERE / f'{file}.pipeline' for file in files]
+        files = [support.PIPELINES / f'{file}.pipeline' for file in files]
         return support.Process([support.KEEPROLLING, 'run', *words, *files], folder / 'log',
                                RUNTIME_DIRECTORY=folder, STATE_DIRECTORY=folder)
 
@@ -199,7 +197,7 @@ def main():
 
     signal.signal(signal.SIGTERM, interrupted)
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime('%Y%m%dT%H%M%SZ')
-    out = HERE.parent / 'demo' / stamp
+    out = support.SOURCE / 'demo' / stamp
     demo = None
     try:
         demo = Demo(out, choose_encoders())
