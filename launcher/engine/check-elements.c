@@ -149,8 +149,7 @@ installed_elements (void)
 
     names = g_ptr_array_new ();
     for (GList *at = features; at != NULL; at = at->next)
-      g_ptr_array_add (names,
-                       (gpointer)g_intern_string (gst_plugin_feature_get_name (at->data)));
+      g_ptr_array_add (names, g_strdup (gst_plugin_feature_get_name (at->data)));
     g_ptr_array_add (names, NULL);
     gst_plugin_feature_list_free (features);
     g_once_init_leave (&once, 1);

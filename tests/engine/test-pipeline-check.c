@@ -348,7 +348,7 @@ test_agrees_with_gstreamer (void)
   GRand *random = g_rand_new_with_seed ((guint32)g_test_rand_int ());
   guint fine = 0;
 
-  for (guint i = 0; i < 20000; i++) {
+  for (guint i = 0; i < 5000; i++) {
     g_autoptr (GString) text = g_string_new (HEAD);
     g_autoptr (GPtrArray) problems = kr_problems_new ();
     guint n = (guint)g_rand_int_range (random, 1, 8);
@@ -367,7 +367,7 @@ test_agrees_with_gstreamer (void)
     }
   }
   g_rand_free (random);
-  g_assert_cmpuint (fine, >, 100);
+  g_assert_cmpuint (fine, >, 20);
 }
 
 int
