@@ -80,11 +80,12 @@ heap_expects (const KrDtsHeap *heap, gint64 pts, gint64 duration)
          (pts >= heap->last - 2 * duration && pts - heap->sorted[heap->n - 1] <= FAR_AHEAD);
 }
 
-/* Where the next picture would be shown if it came without reordering. */
+/* Where the next picture would be shown if it came without reordering; a wild stamp among the
+ * sorted ones must not lead away. */
 static gint64
 heap_guess (const KrDtsHeap *heap, gint64 duration)
 {
-  return heap->sorted[heap->n - 1] + duration;
+  return MIN (heap->sorted[heap->n - 1] + duration, heap->last + (KR_DTS_DEPTH + 1) * duration);
 }
 
 /**

@@ -21,9 +21,12 @@ class Vector:
         self.v = dict(name=name, note=note, cfg=dict(live=live, **cfg),
                       streams=[list(s) for s in streams], input=[], output=[], messages=[],
                       stats={}, ppm=None)
+        self.arrival = 0
         VECTORS.append(self.v)
 
     def row(self, s, pts, out, dts=None, out_dts=None, a=None, d=None, hint=None, flags=()):
+        if a is not None:  # time does not go back
+            a = self.arrival = max(a, self.arrival)
         self.v["input"].append([s, pts, dts, a, d, hint])
         self.v["output"].append(None if out is None else [out, out_dts, list(flags)])
         return self
