@@ -15,6 +15,7 @@
 typedef struct {
   GBytes *header; /* to stand at its beginning; NULL = none */
   gboolean header_decided;
+  gboolean write_header; /* the stream does not bring it itself */
   guint64 first_pts, last_pts, running_time;
   gint64 utc_us;
   guint seq;
@@ -24,6 +25,14 @@ typedef struct {
   guint64 packet;   /* KR_TS_PACKET_SIZE, or 1 for anything else */
   guint64 grid;     /* packets begin at this offset */
 } KrOpenSegment;
+
+/* Bytes that stand before the stream in each file of the segment. */
+static inline gsize
+kr_open_segment_header_size (const KrOpenSegment *segment)
+{
+  return segment->write_header && segment->header != NULL ? g_bytes_get_size (segment->header)
+                                                          : 0;
+}
 
 struct _KrSegmentWriter {
   KrWriterConfig config;
@@ -63,6 +72,7 @@ gboolean kr_segment_writer_sync (KrSegmentWriter *writer, KrIoError *ret_error);
 void kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint64 utc_end_us);
 void kr_segment_writer_finalise (KrSegmentWriter *writer, const char *reason, gboolean synced,
                                  gint64 utc_end_us);
+gboolean kr_segment_writer_discard_empty (KrSegmentWriter *writer);
 void kr_segment_writer_release_kept (KrSegmentWriter *writer);
 
 /* segment-writer-trouble.c */

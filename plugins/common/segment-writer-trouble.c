@@ -264,7 +264,7 @@ write_again (KrSegmentWriter *writer, GArray *held, KrIoError *ret_error)
   KrOpenSegment *segment = &writer->segment;
   gsize size = 0, written = 0;
 
-  if (segment->header != NULL) {
+  if (kr_open_segment_header_size (segment) > 0) {
     struct iovec iov = {.iov_base = (gpointer)g_bytes_get_data (segment->header, &size)};
 
     iov.iov_len = size;
@@ -337,8 +337,9 @@ end_unsynced (KrSegmentWriter *writer, const KrIoError *error)
   g_autofree char *path = g_strdup (kr_atomic_file_path (writer->file));
   gboolean full = kr_io_error_class (error) == KR_IO_FULL;
 
-  kr_segment_writer_finalise (writer, full ? KR_REASON_DISK_FULL : KR_REASON_ERROR, FALSE,
-                              g_get_real_time ());
+  if (!kr_segment_writer_discard_empty (writer))
+    kr_segment_writer_finalise (writer, full ? KR_REASON_DISK_FULL : KR_REASON_ERROR, FALSE,
+                                g_get_real_time ());
   if (!full)
     kr_segment_writer_fail (writer, error, kr_io_error_text (error, path));
   else if (!writer->holding)
@@ -382,6 +383,13 @@ kr_segment_writer_replace (KrSegmentWriter *writer, const KrIoError *error)
   if (kr_io_error_class (error) == KR_IO_FULL || atomic_load (&writer->rewrites) ||
       ++writer->replaced > MAX_REPLACED)
     return end_unsynced (writer, error);
+  segment.write_header = writer->segment.write_header = TRUE;
+  if (rescued == 0) {
+    /* Nothing to write again: the next bytes open the next file. */
+    if (!kr_segment_writer_discard_empty (writer))
+      kr_segment_writer_finalise (writer, KR_REASON_ERROR, FALSE, g_get_real_time ());
+    return FALSE;
+  }
   held = held_bytes (writer, start);
   writer->file = NULL;
   writer->segment.utc_us = g_get_real_time ();

@@ -271,6 +271,22 @@ kr_segment_writer_finalise (KrSegmentWriter *writer, const char *reason, gboolea
     kr_segment_writer_emit (writer, &event);
 }
 
+/* A file without a byte of the stream, at most with a header, is no segment. Returns TRUE if it
+ * was one. */
+gboolean
+kr_segment_writer_discard_empty (KrSegmentWriter *writer)
+{
+  KrIoError error;
+
+  if (writer->segment.data > 0)
+    return FALSE;
+  if (kr_atomic_file_size (writer->file) > 0)
+    kr_atomic_file_truncate (writer->file, 0, &error);
+  kr_atomic_file_discard (writer->file);
+  forget_segment_file (writer);
+  return TRUE;
+}
+
 /* Syncs the open file and gives it its final name. Does nothing without a file. */
 void
 kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint64 utc_end_us)
@@ -280,11 +296,8 @@ kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint64 utc
 
   if (writer->file == NULL)
     return;
-  if (writer->segment.data == 0) {
-    kr_atomic_file_discard (writer->file);
-    forget_segment_file (writer);
+  if (kr_segment_writer_discard_empty (writer))
     return;
-  }
   if (!kr_segment_writer_sync (writer, &error)) {
     /* What is still in memory goes into another file, which then is the one to close. */
     if (!kr_segment_writer_replace (writer, &error))
@@ -306,13 +319,13 @@ decide_header (KrSegmentWriter *writer, const KrSlice *slice, gsize available, g
 
   if (segment->header_decided)
     return TRUE;
+  segment->write_header = segment->header != NULL;
   if (segment->header != NULL) {
     header = g_bytes_get_data (segment->header, &size);
     if (memcmp (header, slice->data, MIN (size, available)) == 0) {
       if (available < size && !final)
         return FALSE;
-      if (available >= size)
-        g_clear_pointer (&segment->header, g_bytes_unref);
+      segment->write_header = available < size;
     }
   }
   segment->header_decided = TRUE;
@@ -321,17 +334,15 @@ decide_header (KrSegmentWriter *writer, const KrSlice *slice, gsize available, g
 
 /* MPEG-TS is flushed, and cut when the disk is full, on packet boundaries. */
 static void
-sniff_packets (KrSegmentWriter *writer, const KrSlice *slice, gsize available)
+sniff_packets (KrSegmentWriter *writer, const guint8 *data, gsize available)
 {
   KrOpenSegment *segment = &writer->segment;
-  gsize header = segment->header != NULL ? g_bytes_get_size (segment->header) : 0;
 
   segment->packet = KR_TS_PACKET_SIZE;
   for (gsize at = 0; at < MIN (available, 4 * KR_TS_PACKET_SIZE); at += KR_TS_PACKET_SIZE) {
-    if (slice->data[at] != KR_TS_SYNC_BYTE)
+    if (data[at] != KR_TS_SYNC_BYTE)
       segment->packet = 1;
   }
-  segment->grid = header % segment->packet;
 }
 
 static guint
@@ -438,7 +449,8 @@ write_header (KrSegmentWriter *writer, KrIoError *ret_error)
   guint calls = 0;
   gboolean ok;
 
-  if (segment->header == NULL)
+  segment->grid = kr_open_segment_header_size (segment) % segment->packet;
+  if (kr_open_segment_header_size (segment) == 0)
     return TRUE;
   iov.iov_base = (gpointer)g_bytes_get_data (segment->header, &size);
   iov.iov_len = size;
@@ -492,9 +504,11 @@ write_some (KrSegmentWriter *writer, gboolean stopping)
     return TRUE;
   }
   if (writer->file == NULL) {
+    /* When it goes on in another file, the slice does not begin with the segment. */
     if (!decide_header (writer, head, iov[0].iov_len, final || n > 1))
       return FALSE;
-    sniff_packets (writer, head, iov[0].iov_len);
+    if (segment->data == 0)
+      sniff_packets (writer, iov[0].iov_base, iov[0].iov_len);
     begin_file (writer);
     return TRUE;
   }
@@ -546,7 +560,7 @@ do_mark (KrSegmentWriter *writer, KrMark *mark)
     break;
   case KR_MARK_SEEK:
     kr_segment_writer_set_rewrites (writer);
-    writer->segment.position = mark->offset;
+    writer->segment.position = mark->offset + kr_open_segment_header_size (&writer->segment);
     break;
   case KR_MARK_FINISH:
     kr_segment_writer_close (writer, mark->reason, mark->utc_us);
