@@ -227,13 +227,19 @@ static gint64
 held_start (KrSegmentWriter *writer)
 {
   const KrSlice *head = kr_byte_pipe_head (writer->pipe);
-  gint64 oldest = (gint64)writer->segment.position;
+  const KrOpenSegment *segment = &writer->segment;
+  gint64 oldest = (gint64)segment->position;
+  gint64 excess;
 
   if (head->consumed > 0 && head->position != KR_NOT_KEPT)
     oldest = head->position;
   if (writer->kept_first != NULL)
     oldest = writer->kept_first->position;
-  return MAX ((gint64)writer->segment.durable, oldest);
+  /* A slice ends anywhere; the new file begins with a whole packet. */
+  excess = (oldest - (gint64)segment->grid) % (gint64)segment->packet;
+  if (excess > 0)
+    oldest += (gint64)segment->packet - excess;
+  return CLAMP (oldest, (gint64)segment->durable, (gint64)segment->position);
 }
 
 /* Collects the bytes from @start on of the segment that are still in memory. */
