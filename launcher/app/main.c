@@ -19,6 +19,7 @@ typedef struct {
 static const Command commands[] = {
     {"check", kr_cmd_check, "check pipeline files and report everything that is wrong"},
     {"recover", kr_cmd_recover, "finalise what crashed recordings left behind"},
+    {"worker", kr_cmd_worker, NULL},
     {NULL, NULL, NULL},
 };
 

@@ -112,14 +112,14 @@ static KrPipelineActions
 tear_down (KrPipelinePolicy *policy, KrAfterTeardown after, gint64 now)
 {
   KrPipelineActions actions = KR_PIPELINE_ACTION_TEARDOWN;
-  gint64 deadline = deadline_after (now, policy->timeout_stop_us);
 
   policy->after = after;
   policy->draining = FALSE;
   if (policy->state == KR_PIPELINE_STOPPING)
-    policy->deadline = deadline;
+    policy->deadline = policy->stop_by;
   else
-    actions |= enter (policy, KR_PIPELINE_STOPPING, deadline, now);
+    actions |= enter (policy, KR_PIPELINE_STOPPING,
+                      deadline_after (now, policy->timeout_stop_us), now);
   return actions;
 }
 
@@ -231,9 +231,11 @@ on_stop_while_starting (KrPipelinePolicy *policy, KrCause cause, gint64 now)
 static KrPipelineActions
 on_stop (KrPipelinePolicy *policy, KrCause cause, gint64 now)
 {
+  gint64 for_eos = policy->timeout_stop_us / 100 * KR_DRAIN_PERCENT;
   KrPipelineActions actions =
-      enter (policy, KR_PIPELINE_STOPPING, deadline_after (now, policy->timeout_stop_us), now);
+      enter (policy, KR_PIPELINE_STOPPING, deadline_after (now, for_eos), now);
 
+  policy->stop_by = deadline_after (now, policy->timeout_stop_us);
   policy->draining = TRUE;
   policy->after = KR_AFTER_STOPPED;
   return actions | KR_PIPELINE_ACTION_DRAIN;

@@ -40,6 +40,9 @@ typedef enum {
 /* Where a pipeline that is being torn down goes next. */
 typedef enum { KR_AFTER_RESTART, KR_AFTER_STOPPED, KR_AFTER_FAILED } KrAfterTeardown;
 
+/* The part of TimeoutStopSec that EOS gets, in percent; what is left is for closing. */
+#define KR_DRAIN_PERCENT 70
+
 /* After a forced stop a pipeline has this long to let go. */
 #define KR_FORCE_TIMEOUT_US (2 * G_TIME_SPAN_SECOND)
 
@@ -56,6 +59,7 @@ typedef struct {
   gboolean draining;     /* within STOPPING: EOS is on its way, teardown comes after it */
   KrAfterTeardown after; /* within STOPPING */
   gint64 restart_at;     /* with KR_AFTER_RESTART */
+  gint64 stop_by;        /* within STOPPING, after a stop: all of it must be over by then */
   KrCause last_cause;    /* of the last fault, KR_N_CAUSES = none */
   guint64 restarts;
 } KrPipelinePolicy;

@@ -277,10 +277,9 @@ static void
 look_at_file (KrCollector *collector, Member *member, const GstStructure *stats)
 {
   KrPipelineReport *report = collector->report;
-  gint64 io_age_ns = -1;
 
-  member->counts.written = get_number (stats, "written-bytes");
-  member->counts.durable = get_number (stats, "durable-bytes");
+  member->counts.written = get_number (stats, "bytes-written");
+  member->counts.durable = get_number (stats, "bytes-durable");
   member->counts.dropped = get_number (stats, "dropped-bytes");
   report->segment_bytes = get_number (stats, "segment-bytes");
   report->segment_durable_bytes = get_number (stats, "segment-durable-bytes");
@@ -288,8 +287,8 @@ look_at_file (KrCollector *collector, Member *member, const GstStructure *stats)
   report->disk_runway_s = get_double (stats, "runway-s", -1);
   report->last_sync_utc_us =
       MAX (report->last_sync_utc_us, (gint64)(get_number (stats, "last-sync-utc-ns") / 1000));
-  gst_structure_get_int64 (stats, "io-age-ns", &io_age_ns);
-  member->io_age_us = io_age_ns >= 0 ? io_age_ns / 1000 : -1;
+  member->counts.dropped_buffers = get_number (stats, "dropped-buffers");
+  member->io_age_us = (gint64)(get_number (stats, "io-age-ns") / 1000);
 }
 
 static void
