@@ -292,6 +292,12 @@ set_launch (Parser *parser, const KrEntry *entry, char *value, GArray *spans, gb
                      "Launch is empty");
     return;
   }
+  if (strlen (value) > KR_PIPELINE_FILE_MAX_LAUNCH) {
+    kr_problems_add (parser->problems, parser->path, entry->value_place,
+                     g_strdup ("make several pipelines of it; relaysink and relaysrc join them"),
+                     "Launch is longer than %d KiB", KR_PIPELINE_FILE_MAX_LAUNCH / 1024);
+    return;
+  }
   g_free (spec->launch);
   g_clear_pointer (&spec->launch_map, g_array_unref);
   spec->launch = g_strdup (value);

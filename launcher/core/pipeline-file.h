@@ -15,6 +15,8 @@ G_BEGIN_DECLS
 /* All values of a file together, once variables are replaced. */
 #define KR_PIPELINE_FILE_MAX_EXPANDED  (4 * 1024 * 1024)
 #define KR_PIPELINE_FILE_MAX_PIPELINES 256
+/* One launch line. Reading it is quadratic in the worst case, here and in GStreamer. */
+#define KR_PIPELINE_FILE_MAX_LAUNCH (64 * 1024)
 /* More mistakes in one file are not worth reading: the rest is only counted. */
 #define KR_PIPELINE_FILE_MAX_PROBLEMS 500
 

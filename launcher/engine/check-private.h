@@ -16,6 +16,7 @@ struct _KrCheck {
   const char *path;
   const KrPipelineSpec *spec;
   GPtrArray *problems;
+  guint max_problems; /* length of `problems` from which on nothing is added */
   KrLaunch *launch;
   GType *types;            /* of each node; G_TYPE_INVALID = not installed, or no element */
   const KrCheck *parent;   /* NULL for the launch line itself */

@@ -46,6 +46,10 @@ kr_check_complain (const KrCheck *check, gsize offset, char *hint, const char *f
   g_autofree char *message = NULL;
   va_list args;
 
+  if (check->problems->len >= check->max_problems) {
+    g_free (hint);
+    return;
+  }
   va_start (args, format);
   message = g_strdup_vprintf (format, args);
   va_end (args);
@@ -302,6 +306,7 @@ kr_pipeline_check (const char *path, const KrPipelineSpec *spec, GPtrArray *prob
 
   if (spec->launch == NULL)
     return; /* reported with the file */
+  check.max_problems = first + KR_PIPELINE_FILE_MAX_PROBLEMS;
   text = spec->launch_complete ? g_strdup (spec->launch) : with_unknown_words (spec->launch);
   launch = kr_launch_parse (text);
   check.launch = launch;

@@ -400,6 +400,21 @@ test_number_of_problems_is_bounded (void)
   g_assert_cmpstr (last->message, ==, "19500 more mistakes from here on");
 }
 
+static void
+test_length_of_launch_is_bounded (void)
+{
+  g_autoptr (GString) text = g_string_new (P);
+  g_autoptr (GPtrArray) problems = kr_problems_new ();
+
+  g_string_append (text, "[Variables]\nX = 0123456789abcdef\n[Pipeline b]\nLaunch = ");
+  for (guint i = 0; i <= KR_PIPELINE_FILE_MAX_LAUNCH / 16; i++)
+    g_string_append (text, "${X}");
+  g_string_append_c (text, '\n');
+  g_assert_null (kr_pipeline_file_parse ("x", text->str, text->len, NULL, NULL, problems));
+  g_assert_cmpuint (problems->len, ==, 1);
+  g_assert_nonnull (strstr (((KrProblem *) problems->pdata[0])->message, "longer than 64 KiB"));
+}
+
 /* Each variable is the one before twice: 2^40 bytes if nobody counted. */
 static void
 test_growing_variables_are_bounded (gconstpointer first)
@@ -596,6 +611,7 @@ main (int argc, char **argv)
   g_test_add_func ("/core/pipeline-file/problem-text", test_problem_text);
   g_test_add_func ("/core/pipeline-file/binary-and-size", test_binary_and_size);
   g_test_add_func ("/core/pipeline-file/many-problems", test_number_of_problems_is_bounded);
+  g_test_add_func ("/core/pipeline-file/long-launch", test_length_of_launch_is_bounded);
   g_test_add_data_func ("/core/pipeline-file/growing/bytes", " x",
                         test_growing_variables_are_bounded);
   g_test_add_data_func ("/core/pipeline-file/growing/nothing", "",

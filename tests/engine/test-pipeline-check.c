@@ -289,6 +289,18 @@ test_touches_nothing (void)
 }
 
 static void
+test_number_of_problems_is_bounded (void)
+{
+  g_autoptr (GString) text = g_string_new (HEAD);
+  g_autoptr (GPtrArray) problems = kr_problems_new ();
+
+  for (guint i = 0; i < 5000; i++)
+    g_string_append (text, "! ");
+  collect (text->str, problems);
+  g_assert_cmpuint (problems->len, ==, KR_PIPELINE_FILE_MAX_PROBLEMS);
+}
+
+static void
 test_nested_without_end (void)
 {
   g_autoptr (GString) launch = g_string_new ("fakesink");
@@ -387,6 +399,7 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/pipeline-check/several", test_several_pipelines);
   g_test_add_func ("/engine/pipeline-check/touches-nothing", test_touches_nothing);
   g_test_add_func ("/engine/pipeline-check/agrees", test_agrees_with_gstreamer);
+  g_test_add_func ("/engine/pipeline-check/many-problems", test_number_of_problems_is_bounded);
   g_test_add_func ("/engine/pipeline-check/nested", test_nested_without_end);
   return g_test_run ();
 }
