@@ -187,6 +187,8 @@ def main():
     parser.add_argument('--seconds', type=float, metavar='N',
                         help='end after N seconds (at least 8); default: at Ctrl-C, without a '
                              f'terminal after {SECONDS_WITHOUT_TERMINAL}')
+    parser.add_argument('--out', type=pathlib.Path, default=support.SOURCE / 'demo',
+                        help='folder for the recordings (%(default)s)')
     options = parser.parse_args()
     support.use_build(options.build)
     seconds = options.seconds
@@ -197,7 +199,7 @@ def main():
 
     signal.signal(signal.SIGTERM, interrupted)
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime('%Y%m%dT%H%M%SZ')
-    out = support.SOURCE / 'demo' / stamp
+    out = options.out.resolve() / stamp
     demo = None
     try:
         demo = Demo(out, choose_encoders())
