@@ -53,12 +53,14 @@ class Count:
         except (OSError, ElementTree.ParseError) as error:
             self.add_failure(f'{build.name}: no test log: {error}')
             return
+        # A program with cases of its own is a suite of its own, "keeprolling.SUITE / NAME"; any
+        # other is a case "SUITE / NAME".
         for suite in suites.iter('testsuite'):
             for case in suite.iter('testcase'):
-                name = suite.get('name') if case.get('classname') == suite.get('name') \
-                    else f'{suite.get("name")}.{case.get("name")}'
-                if self.add_case(f'{build.name}: {suite.get("name")}', case):
-                    failing.add(name.split('.', 1)[-1])
+                owner = suite if ' / ' in suite.get('name') else case
+                name = owner.get('name').split(' / ')[-1]
+                if self.add_case(f'{build.name}: {name}', case):
+                    failing.add(name)
         for line in lines:
             test = json.loads(line)
             name = test['name'].split(' / ')[-1]

@@ -31,7 +31,9 @@ def the_lines_of_the_documentation_work(t):
         for words in lines:
             folder = t.dir / f'{path.stem}-{lines.index(words)}'
             folder.mkdir()
-            # A line may name a feed; it gets one.
+            # A line may name a file in.ts or a feed; it gets one.
+            if 'location=in.ts' in words:
+                (folder / 'in.ts').symlink_to(clip())
             live = [number for number, word in enumerate(words) if word.startswith('uri=srt:')]
             for number in live:
                 words[number] = f'uri={SrtFeed(t, clip()).start().uri}'

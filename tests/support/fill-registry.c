@@ -1,11 +1,12 @@
 /* keeprolling - fills the plugin registry of the tests
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <gmodule.h>
 #include <gst/gst.h>
 
 /* Scanning plugins runs the code of some hundred strangers, whose leaks are not ours. Called by
- * the leak sanitizer, where it is linked in. */
-int __lsan_is_turned_off (void);
+ * the leak sanitizer, where it is linked in, so it has to be visible. */
+G_MODULE_EXPORT int __lsan_is_turned_off (void);
 
 int
 __lsan_is_turned_off (void)
