@@ -95,7 +95,9 @@ end_window (KrTsRegen *r, KrProgram *program)
   gint64 most = (r->arrival - program->baseline_at) / 1000000 * BASELINE_PPM;
 
   program->lag = distance;
-  program->baseline += CLAMP (distance, -most, most);
+  /* ARRIVAL already follows the wall, not the source. */
+  if (r->config.mode != KR_TS_REGEN_ARRIVAL)
+    program->baseline += CLAMP (distance, -most, most);
   program->baseline_at = r->arrival;
   program->window_start = KR_TS_NO_TIME;
   if (program == r->programs[0])

@@ -358,14 +358,18 @@ kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid)
       out = (program->pcr_out + 300) % KR_TS_PCR_MODULUS;
       r->stats.nudged++;
     }
-    signal = program->joining && step > SIGNAL_STEP;
+    signal = (program->joining && step > SIGNAL_STEP) || program->signal;
+    program->signal = FALSE;
   }
   program->out_ticks += step;
   if (believed) {
+    gint64 regular = program->joining ? program->interval : step;
+
     if (step > 0 && step <= max_gap_pcr (r) && !program->joining)
       program->interval = step;
-    kr_ts_arrival_update (r, program, program->joining ? program->interval : step);
+
     program->joining = program->broken = FALSE;
+    kr_ts_arrival_update (r, program, regular); /* may begin an epoch */
   }
   program->has_pcr = TRUE;
   note_pcr (r, program, pcr, out);

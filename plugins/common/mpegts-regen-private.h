@@ -76,12 +76,12 @@ typedef struct {
   gboolean has_other;
 
   gboolean has_pcr;
-  gboolean joining;     /* the next PCR begins a session or comes after a gap */
-  gboolean broken;      /* a join is suspected that no PCR has decided yet */
-  gboolean await_pmt;   /* the session's PMT has not come yet */
-  gboolean waiting;     /* for a keyframe */
-  gint64 waiting_since; /* out_ticks when it began */
-  guint64 offset;       /* 90 kHz */
+  gboolean joining;   /* the next PCR begins a session or comes after a gap */
+  gboolean broken;    /* a join is suspected that no PCR has decided yet */
+  gboolean await_pmt; /* the session's PMT has not come yet */
+  gboolean waiting;   /* for a keyframe */
+  gboolean signal;    /* the next PCR that goes out follows a gap */
+  guint64 offset;     /* 90 kHz */
   guint64 pcr_in, pcr_out;
   gint64 out_ticks; /* 27 MHz since the first PCR, unwrapped */
   gint64 arrival;   /* of the last PCR, or KR_TS_NO_TIME */

@@ -122,7 +122,6 @@ start_waiting (KrTsRegen *r, guint index)
   if (!r->config.wait_keyframe || index != 0 || r->key_pid == KR_TS_PID_NULL)
     return;
   program->waiting = TRUE;
-  program->waiting_since = program->out_ticks;
   for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
     KrPid *s = &r->pids[pid];
 

@@ -447,9 +447,14 @@ stream_for (KrTsRegen *r, KrPid *s, guint pid)
 }
 
 static void
-stop_waiting (KrTsRegen *r, guint index)
+stop_waiting (KrTsRegen *r, guint index, guint8 *p)
 {
   r->programs[index]->waiting = FALSE;
+  /* The PCRs in between were dropped. */
+  if (kr_ts_pcr_offset (p) != 0 && r->config.mode != KR_TS_REGEN_MONITOR)
+    p[5] |= KR_TS_ADAPTATION_DISCONTINUITY;
+  else
+    r->programs[index]->signal = TRUE;
   for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
     if (r->pids[pid].program == index && (r->pids[pid].flags & KR_PID_SLOW) != 0) {
       r->pids[pid].flags &= (guint8)~KR_PID_SLOW;
@@ -499,7 +504,7 @@ take_unit (KrTsRegen *r, KrRegion *g, guint8 *p, KrPid *s, guint pid, KrUnit *un
     kr_ts_region_cut (r, g, p);
     g->flags |= KR_TS_PIECE_KEYFRAME;
     if (s->program != KR_TS_NO_PROGRAM && r->programs[s->program]->waiting)
-      stop_waiting (r, s->program);
+      stop_waiting (r, s->program, p);
   }
 }
 
@@ -590,6 +595,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   }
   if (is_dropped (r, s)) {
     r->stats.dropped_packets++;
+    s->flags |= KR_PID_FRESH; /* the counter goes on when the packets do */
     kr_ts_region_cut (r, g, p);
     g->start = p + KR_TS_PACKET_SIZE;
   }

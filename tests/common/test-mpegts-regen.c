@@ -1,0 +1,876 @@
+/* keeprolling - tests of common/mpegts-regen
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "plugins/common/mpegts-regen.h"
+
+#include <string.h>
+
+#include "tests/support/kr-test.h"
+#include "tests/support/kr-ts.h"
+
+#define SECOND  G_GINT64_CONSTANT (1000000000)
+#define MSECOND G_GINT64_CONSTANT (1000000)
+
+typedef struct {
+  KrTsRegen *regen;
+  GByteArray *out;
+  guint keyframes, disconts, tables;
+  guint events[KR_TS_N_EVENTS];
+  gint64 last_stamp;
+  KrTsEvent last;
+} Run;
+
+static void
+run_begin (Run *run, const KrTsRegenConfig *config)
+{
+  KrTsRegenConfig defaults;
+
+  kr_ts_regen_config_init (&defaults);
+  memset (run, 0, sizeof *run);
+  run->regen = kr_ts_regen_new (config != NULL ? config : &defaults);
+  run->out = g_byte_array_new ();
+  run->last_stamp = G_MININT64;
+}
+
+static void
+run_end (Run *run)
+{
+  kr_ts_regen_free (run->regen);
+  g_byte_array_unref (run->out);
+}
+
+static void
+collect (Run *run)
+{
+  guint n;
+  const KrTsPiece *pieces = kr_ts_regen_get_pieces (run->regen, &n);
+  const KrTsEvent *events;
+
+  for (guint i = 0; i < n; i++) {
+    g_assert_cmpuint (pieces[i].size, >, 0);
+    g_assert_cmpuint (pieces[i].size % KR_TS_PACKET_SIZE, ==, 0);
+    g_assert_cmpint (pieces[i].stamp, >=, run->last_stamp);
+    run->last_stamp = pieces[i].stamp;
+    run->keyframes += (pieces[i].flags & KR_TS_PIECE_KEYFRAME) != 0;
+    run->disconts += (pieces[i].flags & KR_TS_PIECE_DISCONT) != 0;
+    run->tables += (pieces[i].flags & KR_TS_PIECE_TABLES) != 0;
+    g_byte_array_append (run->out, pieces[i].data, (guint)pieces[i].size);
+  }
+  events = kr_ts_regen_get_events (run->regen, &n);
+  for (guint i = 0; i < n; i++) {
+    run->events[events[i].kind] += 1 + events[i].suppressed;
+    run->last = events[i];
+  }
+}
+
+static void
+push (Run *run, const guint8 *data, gsize size, gint64 arrival)
+{
+  g_autofree guint8 *copy = g_memdup2 (data, size);
+  g_autoptr (GError) error = NULL;
+  gboolean ok = kr_ts_regen_push (run->regen, copy, size, arrival, KR_TS_HINT_NONE, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (ok);
+  collect (run);
+}
+
+static void
+push_all (Run *run, const GByteArray *bytes, gsize block)
+{
+  for (gsize i = 0; i < bytes->len; i += block)
+    push (run, bytes->data + i, MIN (block, bytes->len - i), KR_TS_NO_TIME);
+  kr_ts_regen_drain (run->regen);
+  collect (run);
+}
+
+/* Paces a session by its own PCR, from @arrival on; returns when it ends. */
+static gint64
+push_live (Run *run, const guint8 *data, gsize size, gint64 arrival)
+{
+  gint64 now = arrival;
+  guint64 first = 0;
+  gboolean has = FALSE;
+
+  for (gsize i = 0; i < size; i += 7 * KR_TS_PACKET_SIZE) {
+    gsize part = MIN (7 * KR_TS_PACKET_SIZE, size - i);
+
+    for (gsize k = i; k < i + part; k += KR_TS_PACKET_SIZE) {
+      if (kr_ts_pcr_offset (data + k) == 0)
+        continue;
+      if (!has)
+        first = kr_ts_read_pcr (data + k + kr_ts_pcr_offset (data + k));
+      has = TRUE;
+      now = arrival + kr_ts_pcr_distance (
+                          kr_ts_read_pcr (data + k + kr_ts_pcr_offset (data + k)), first) *
+                          1000 / 27;
+    }
+    push (run, data + i, part, now);
+  }
+  return now;
+}
+
+static void
+assert_same (const GByteArray *a, const GByteArray *b)
+{
+  g_assert_cmpuint (a->len, ==, b->len);
+  for (guint i = 0; i < a->len; i++) {
+    if (a->data[i] != b->data[i])
+      g_error ("byte %u (packet %u, byte %u of it) differs", i, i / 188, i % 188);
+  }
+}
+
+static guint
+n_events (const Run *run)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < KR_TS_N_EVENTS; i++)
+    n += run->events[i];
+  return n;
+}
+
+/* --- clean input ------------------------------------------------------------------------ */
+
+typedef struct {
+  const char *name;
+  KrTsSession session;
+} CleanCase;
+
+static const CleanCase clean[] = {
+    {"plain", {.frames = 100}},
+    {"own-pcr-pid", {.frames = 100, .pcr_pid = 0x1f0}},
+    {"announced-8191", {.frames = 100, .announced_pcr_pid = 0x1fff}},
+    {"announced-elsewhere", {.frames = 100, .announced_pcr_pid = 0x333}},
+    {"long-pmt", {.frames = 100, .pmt_filler = 700}},
+    {"scrambled", {.frames = 100, .scrambling = 2}},
+    {"nulls", {.frames = 100, .nulls = TRUE}},
+    {"wrap", {.frames = 100, .start = KR_TS_STAMP_MODULUS - 180000}},
+    {"no-tables", {.frames = 100, .no_tables = TRUE}},
+    {"video-only", {.frames = 100, .no_audio = TRUE}},
+    {"big-frames", {.frames = 60, .frame_size = 60000}},
+};
+
+static void
+test_clean (gconstpointer data)
+{
+  static const gsize blocks[] = {188, 1316, 1000, 65536, 97, 1, 1 << 20};
+  const CleanCase *c = data;
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+
+  kr_ts_make_session (maker, &c->session);
+  for (guint i = 0; i < G_N_ELEMENTS (blocks); i++) {
+    Run run;
+
+    run_begin (&run, NULL);
+    push_all (&run, maker->bytes, blocks[i]);
+    assert_same (run.out, maker->bytes);
+    g_assert_cmpuint (run.events[KR_TS_EVENT_WRAP_TS33], ==, c->session.start != 0);
+    g_assert_cmpuint (n_events (&run), ==, c->session.start != 0);
+    if (!c->session.no_tables) {
+      guint keys = (c->session.frames + 24) / 25;
+
+      g_assert_cmpuint (run.keyframes, ==, keys);
+      g_assert_cmpuint (run.tables, ==, 1);
+    }
+    run_end (&run);
+  }
+}
+
+/* Two programs interleaved, each with a clock of its own; one restarts, the other does not. */
+static void
+make_multi (KrTsMaker *maker, guint64 start_a, guint64 start_b, guint frames)
+{
+  g_autoptr (KrTsMaker) a = kr_ts_maker_new ();
+  g_autoptr (KrTsMaker) b = kr_ts_maker_new ();
+  const guint programs[] = {1, 0x1000, 2, 0x1001, 0, 0};
+  const guint streams_a[] = {0x1b, 0x100, 0x03, 0x101, 0, 0};
+  const guint streams_b[] = {0x1b, 0x200, 0x03, 0x201, 0, 0};
+
+  memcpy (a->counters, maker->counters, sizeof a->counters);
+  memcpy (b->counters, maker->counters, sizeof b->counters);
+  for (guint i = 0; i < frames; i += 2) {
+    kr_ts_make_pat (maker, 0, programs);
+    kr_ts_make_pmt (maker, 0x1000, 1, 0, 0x100, streams_a, 0);
+    kr_ts_make_pmt (maker, 0x1001, 2, 0, 0x200, streams_b, 0);
+    g_byte_array_set_size (a->bytes, 0);
+    g_byte_array_set_size (b->bytes, 0);
+    kr_ts_make_session (
+        a, &(KrTsSession){
+               .frames = 2, .no_tables = TRUE, .no_audio = TRUE, .start = start_a + i * 3600});
+    kr_ts_make_session (b, &(KrTsSession){.frames = 2,
+                                          .no_tables = TRUE,
+                                          .no_audio = TRUE,
+                                          .video_pid = 0x200,
+                                          .start = start_b + i * 3600});
+    g_byte_array_append (maker->bytes, a->bytes->data, a->bytes->len);
+    g_byte_array_append (maker->bytes, b->bytes->data, b->bytes->len);
+  }
+  maker->counters[0x100] = a->counters[0x100];
+  maker->counters[0x200] = b->counters[0x200];
+}
+
+static void
+test_programs_are_apart (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) before = NULL;
+  KrTsRegenStats stats;
+  Run run;
+
+  make_multi (maker, 900000, 5000000000, 50);
+  make_multi (maker, 90000, 5000000000 + 50 * 3600, 50); /* program 1 jumps back */
+  before = g_byte_array_new ();
+  g_byte_array_append (before, maker->bytes->data, maker->bytes->len);
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 4096);
+  g_assert_cmpuint (run.out->len, ==, before->len);
+  g_assert_cmpuint (n_events (&run), ==, 1);
+  g_assert_cmpuint (run.last.program, ==, 1);
+  for (guint i = 0; i < before->len; i += 188) {
+    if ((kr_ts_pid (before->data + i) & 0xf00) == 0x200)
+      g_assert_cmpint (memcmp (before->data + i, run.out->data + i, 188), ==, 0);
+  }
+  kr_ts_regen_get_stats (run.regen, &stats);
+  g_assert_cmpuint (stats.programs, ==, 2);
+  run_end (&run);
+}
+
+/* --- joins ---------------------------------------------------------------------------------
+ */
+
+static void
+assert_sound (const Run *run, KrTsFound *found)
+{
+  kr_ts_read_back (run->out->data, run->out->len, found);
+  g_assert_cmpuint (found->cc_errors, ==, 0);
+  g_assert_cmpuint (found->pcr_back, ==, 0);
+  g_assert_cmpuint (found->pcr_steps, ==, 0);
+  g_assert_cmpuint (found->dts_back, ==, 0);
+  g_assert_cmpuint (found->late, ==, 0);
+  g_assert_cmpuint (found->pmt_changes, ==, 0);
+}
+
+static void
+test_restarts_in_a_file (gconstpointer data)
+{
+  gsize block = GPOINTER_TO_SIZE (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound one, found;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 75, .start = 63000});
+  kr_ts_read_back (maker->bytes->data, maker->bytes->len, &one);
+  for (guint i = 1; i < 10; i++) {
+    kr_ts_maker_restart (maker);
+    kr_ts_make_session (maker, &(KrTsSession){.frames = 75, .start = 63000});
+  }
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, block);
+  g_assert_cmpuint (run.out->len, ==, maker->bytes->len);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (found.video, ==, 750);
+  g_assert_cmpuint (found.signalled, ==, 0); /* contiguous: nothing above 100 ms */
+  /* One timeline: as long as its parts, to a frame each. */
+  g_assert_cmpint (found.video_span, >=, 749 * 3600);
+  g_assert_cmpint (found.video_span, <=, 749 * 3600 + 9 * 3600);
+  g_assert_cmpint (found.skew_min, >=, one.skew_min - 1);
+  g_assert_cmpint (found.skew_max, <=, one.skew_max + 3600);
+  run_end (&run);
+}
+
+static void
+test_other_pids_are_remapped (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000});
+  kr_ts_maker_restart (maker);
+  /* The numbers change places, the program changes its number, the version is another. */
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50,
+                                            .start = 0,
+                                            .program = 9,
+                                            .pmt_pid = 0x100,
+                                            .video_pid = 0x101,
+                                            .audio_pid = 0x1000,
+                                            .version = 4});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (found.video, ==, 100);
+  g_assert_cmpuint (found.pmts, ==, 50);
+  g_assert_cmpuint (run.tables, ==, 1);
+  g_assert_cmpuint (run.keyframes, ==, 4);
+  for (guint i = 0; i < run.out->len; i += 188) {
+    guint pid = kr_ts_pid (run.out->data + i);
+
+    g_assert_true (pid == 0 || pid == 0x1000 || pid == 0x100 || pid == 0x101);
+  }
+  run_end (&run);
+}
+
+/* A PMT over several packets is replaced by one that fits one, and the other way round. */
+static void
+test_long_pmt_is_replaced (gconstpointer data)
+{
+  gboolean first_long = GPOINTER_TO_INT (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  Run run;
+
+  kr_ts_make_session (
+      maker, &(KrTsSession){.frames = 50, .start = 900000, .pmt_filler = first_long ? 400 : 0});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50,
+                                            .pmt_pid = 0x500,
+                                            .video_pid = 0x501,
+                                            .pmt_filler = first_long ? 0 : 400});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (found.video, ==, 100);
+  g_assert_cmpuint (found.pmts, ==, 50);
+  run_end (&run);
+}
+
+static void
+test_other_streams_raise_the_version (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GBytes) header = NULL;
+  KrTsFound found;
+  Run run;
+  guint version = 99;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .no_audio = TRUE});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  kr_ts_read_back (run.out->data, run.out->len, &found);
+  g_assert_cmpuint (found.pmt_changes, ==, 1);
+  g_assert_cmpuint (found.cc_errors, ==, 0);
+  g_assert_cmpuint (found.dts_back, ==, 0);
+  g_assert_cmpuint (run.tables, ==, 2);
+  for (guint i = 0; i < run.out->len; i += 188) {
+    if (kr_ts_pid (run.out->data + i) == 0x1000)
+      version = run.out->data[i + 10] >> 1 & 0x1f;
+  }
+  g_assert_cmpuint (version, ==, 1);
+  header = kr_ts_regen_get_header (run.regen);
+  g_assert_cmpuint (g_bytes_get_size (header), ==, 2 * 188);
+  run_end (&run);
+}
+
+static void
+test_counters_are_preserved (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  KrTsFound in, out;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50});
+  kr_ts_regen_config_init (&config);
+  config.repair_joins = FALSE;
+  run_begin (&run, &config);
+  push_all (&run, maker->bytes, 1316);
+  kr_ts_read_back (maker->bytes->data, maker->bytes->len, &in);
+  kr_ts_read_back (run.out->data, run.out->len, &out);
+  g_assert_cmpuint (in.cc_errors, >, 0);
+  g_assert_cmpuint (out.cc_errors, ==, in.cc_errors);
+  g_assert_cmpuint (out.dts_back, ==, 0);
+  run_end (&run);
+}
+
+static void
+test_monitor_changes_nothing (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker,
+                      &(KrTsSession){.frames = 50, .pmt_pid = 0x700, .video_pid = 0x701});
+  kr_ts_regen_config_init (&config);
+  config.mode = KR_TS_REGEN_MONITOR;
+  run_begin (&run, &config);
+  push_all (&run, maker->bytes, 1316);
+  assert_same (run.out, maker->bytes);
+  g_assert_cmpuint (run.events[KR_TS_EVENT_JUMP_BACK], ==, 1);
+  run_end (&run);
+}
+
+/* A loss inside a session stays what it is. */
+static void
+test_losses_stay_visible (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) lossy = g_byte_array_new ();
+  KrTsRegenStats stats;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 100});
+  for (guint i = 0; i < maker->bytes->len / 188; i++) {
+    if (i % 97 != 50)
+      g_byte_array_append (lossy, maker->bytes->data + i * 188, 188);
+  }
+  run_begin (&run, NULL);
+  push_all (&run, lossy, 1316);
+  assert_same (run.out, lossy);
+  kr_ts_regen_get_stats (run.regen, &stats);
+  g_assert_cmpuint (stats.cc_errors, >=, 5);
+  g_assert_cmpuint (stats.joins, ==, 0);
+  g_assert_cmpuint (n_events (&run), ==, 0);
+  run_end (&run);
+}
+
+static void
+test_wait_keyframe (void)
+{
+  g_autoptr (KrTsMaker) first = kr_ts_maker_new ();
+  g_autoptr (KrTsMaker) second = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  KrTsRegenStats stats;
+  KrTsFound found;
+  guint skip = 0;
+  Run run;
+
+  kr_ts_make_session (first, &(KrTsSession){.frames = 50, .start = 900000});
+  kr_ts_make_session (second, &(KrTsSession){.frames = 75});
+  /* Joins in the middle of a group: without its keyframe. */
+  for (guint n = 0; n < 10; skip += 188)
+    n += kr_ts_pid (second->bytes->data + skip) == 0x100 &&
+         kr_ts_starts_unit (second->bytes->data + skip);
+  g_byte_array_remove_range (second->bytes, 0, skip);
+  g_byte_array_append (first->bytes, second->bytes->data, second->bytes->len);
+  kr_ts_regen_config_init (&config);
+  config.wait_keyframe = TRUE;
+  run_begin (&run, &config);
+  push_all (&run, first->bytes, 1316);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (found.video, ==, 50 + 50);
+  g_assert_cmpuint (run.keyframes, ==, 4);
+  kr_ts_regen_get_stats (run.regen, &stats);
+  g_assert_cmpuint (stats.dropped_packets, >, 100);
+  run_end (&run);
+}
+
+/* --- stamps that jump without a new session
+ * ---------------------------------------------------- */
+
+/* Moves stamps from packet @from on by @ticks, without a break of any counter. */
+static void
+shift_stamps (GByteArray *bytes, guint from, guint upto, gint64 ticks, gboolean pcr,
+              gboolean stamps)
+{
+  guint64 shift = (KR_TS_STAMP_MODULUS + (guint64)ticks) % KR_TS_STAMP_MODULUS;
+
+  for (guint i = from * 188; i < bytes->len && i < upto * 188; i += 188) {
+    guint8 *p = bytes->data + i;
+    guint offset = kr_ts_payload_offset (p);
+    KrTsPes pes;
+
+    if (pcr && kr_ts_pcr_offset (p) != 0)
+      kr_ts_shift_pcr (p + kr_ts_pcr_offset (p), shift);
+    if (!stamps || !kr_ts_starts_unit (p) || kr_ts_pid (p) == 0 || kr_ts_pid (p) == 0x1000 ||
+        !kr_ts_parse_pes (p + offset, 188 - offset, &pes) || pes.pts_offset == 0)
+      continue;
+    kr_ts_write_stamp (p + offset + pes.pts_offset,
+                       (kr_ts_read_stamp (p + offset + pes.pts_offset) + shift) %
+                           KR_TS_STAMP_MODULUS);
+    if (pes.dts_offset != 0)
+      kr_ts_write_stamp (p + offset + pes.dts_offset,
+                         (kr_ts_read_stamp (p + offset + pes.dts_offset) + shift) %
+                             KR_TS_STAMP_MODULUS);
+  }
+}
+
+typedef struct {
+  const char *name;
+  gint64 ticks;
+} Jump;
+
+static const Jump jumps[] = {
+    {"plus-1h", 3600 * 90000},
+    {"minus-3s", -3 * 90000},
+    {"plus-5s", 5 * 90000},
+    {"minus-80ms", -7200},
+    {"half-circle", G_GINT64_CONSTANT (1) << 31},
+    {"wrap-32", -(G_GINT64_CONSTANT (1) << 32)},
+};
+
+static void
+test_jump (gconstpointer data)
+{
+  const Jump *jump = data;
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound before, found;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 150, .start = 90000000});
+  kr_ts_read_back (maker->bytes->data, maker->bytes->len, &before);
+  shift_stamps (maker->bytes, 700, G_MAXUINT / 188, jump->ticks, TRUE, TRUE);
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (n_events (&run), >=, 1);
+  /* Nothing gained, nothing lost, and both streams moved by the same. */
+  g_assert_cmpint (ABS (found.video_span - before.video_span), <=, 3600);
+  g_assert_cmpint (ABS (found.duration - before.duration), <=, 40 * 27000);
+  g_assert_cmpint (ABS (found.skew_min - before.skew_min), <=, 3600);
+  g_assert_cmpint (ABS (found.skew_max - before.skew_max), <=, 3600);
+  run_end (&run);
+}
+
+/* One wild PCR, or one wild stamp, is no jump. */
+static void
+test_outlier (gconstpointer data)
+{
+  gboolean pcr = GPOINTER_TO_INT (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenStats stats;
+  KrTsFound before, found;
+  guint at = 700;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 150, .start = 90000000});
+  kr_ts_read_back (maker->bytes->data, maker->bytes->len, &before);
+  while (kr_ts_pid (maker->bytes->data + at * 188) != 0x100 ||
+         !kr_ts_starts_unit (maker->bytes->data + at * 188))
+    at++;
+  shift_stamps (maker->bytes, at, at + 1, 3600 * 90000, pcr, !pcr);
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  assert_sound (&run, &found);
+  kr_ts_regen_get_stats (run.regen, &stats);
+  g_assert_cmpuint (stats.outliers, ==, 1);
+  g_assert_cmpuint (stats.epochs, ==, 1);
+  g_assert_cmpint (found.duration, ==, before.duration);
+  g_assert_cmpint (found.video_span, ==, before.video_span);
+  run_end (&run);
+}
+
+/* --- live: the clock on the wall
+ * -------------------------------------------------------------- */
+
+static void
+live_config (KrTsRegenConfig *config)
+{
+  kr_ts_regen_config_init (config);
+  config->live = TRUE;
+}
+
+static void
+test_outage_keeps_the_gap (void)
+{
+  g_autoptr (KrTsMaker) a = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  KrTsFound found;
+  gint64 start = 5 * SECOND, end = 0;
+  Run run;
+
+  live_config (&config);
+  run_begin (&run, &config);
+  for (guint i = 0; i < 10; i++) {
+    gint64 begin = end == 0 ? start : end + (200 + 613 * i) * MSECOND;
+
+    g_byte_array_set_size (a->bytes, 0);
+    kr_ts_maker_restart (a);
+    kr_ts_make_session (a, &(KrTsSession){.frames = 80 + i, .start = 63000 + i * 900});
+    end = push_live (&run, a->bytes->data, a->bytes->len, begin);
+  }
+  assert_sound (&run, &found);
+  g_assert_cmpuint (found.signalled, ==, 9);
+  g_assert_cmpuint (run.disconts, ==, 9);
+  /* The duration is what the clock on the wall says. */
+  g_assert_cmpint (ABS (found.duration * 1000 / 27 - (end - start)), <=, 40 * MSECOND);
+  g_assert_cmpint (run.last_stamp, <=, end);
+  g_assert_cmpint (run.last_stamp, >=, end - 100 * MSECOND);
+  run_end (&run);
+}
+
+static void
+test_loss_both_clocks_agree (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (KrTsMaker) rest = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  gint64 end;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50});
+  memcpy (rest->counters, maker->counters, sizeof rest->counters);
+  rest->counters[0x100] = (guint8)(rest->counters[0x100] + 5); /* packets are missing */
+  rest->counters[0x101] = (guint8)(rest->counters[0x101] + 3);
+  kr_ts_make_session (rest, &(KrTsSession){.frames = 50, .start = 90000 + (50 + 125) * 3600});
+  live_config (&config);
+  run_begin (&run, &config);
+  end = push_live (&run, maker->bytes->data, maker->bytes->len, SECOND);
+  push_live (&run, rest->bytes->data, rest->bytes->len, end + 5040 * MSECOND);
+  g_assert_cmpuint (run.events[KR_TS_EVENT_GAP], ==, 1);
+  g_assert_cmpuint (n_events (&run), ==, 1);
+  for (guint i = 0; i < rest->bytes->len; i += 188) { /* not rewritten, but for the signal */
+    guint8 *p = run.out->data + maker->bytes->len + i;
+
+    if (kr_ts_pcr_offset (p) == 0)
+      g_assert_cmpint (memcmp (p, rest->bytes->data + i, 188), ==, 0);
+  }
+  run_end (&run);
+}
+
+static void
+test_stall_and_burst_is_untouched (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  gint64 end;
+  gsize half;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 200});
+  half = maker->bytes->len / 188 / 2 * 188;
+  live_config (&config);
+  run_begin (&run, &config);
+  end = push_live (&run, maker->bytes->data, half, SECOND);
+  push (&run, maker->bytes->data + half, maker->bytes->len - half, end + 5 * SECOND);
+  assert_same (run.out, maker->bytes);
+  g_assert_cmpuint (n_events (&run), ==, 0);
+  run_end (&run);
+}
+
+/* The source pauses and never catches up: one step forward. */
+static void
+test_lag_is_resynced (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  KrTsFound found;
+  gint64 end;
+  gsize third;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 750});
+  third = maker->bytes->len / 188 / 3 * 188;
+  live_config (&config);
+  run_begin (&run, &config);
+  end = push_live (&run, maker->bytes->data, third, SECOND);
+  push_live (&run, maker->bytes->data + third, maker->bytes->len - third, end + 6 * SECOND);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (run.events[KR_TS_EVENT_LAG_RESYNC], ==, 1);
+  g_assert_cmpint (ABS (found.duration * 1000 / 27 - 36 * SECOND), <=, 200 * MSECOND);
+  run_end (&run);
+}
+
+static void
+test_drift_is_measured (void)
+{
+  KrTsRegenConfig config;
+  KrTsRegenStats stats;
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  Run run;
+
+  live_config (&config);
+  run_begin (&run, &config);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 25 * 60, .frame_size = 300});
+  for (gsize i = 0, n = 0; i < maker->bytes->len; i += 188) {
+    /* The source's clock is fast by 200 ppm: its data come early. */
+    n += kr_ts_pcr_offset (maker->bytes->data + i) != 0;
+    push (&run, maker->bytes->data + i, 188,
+          SECOND + (gint64)((gdouble)n * 40e6 * (1 - 200e-6)));
+  }
+  kr_ts_regen_get_stats (run.regen, &stats);
+  g_assert_true (stats.drift_known);
+  g_assert_cmpfloat (ABS (stats.drift_ppm - 200), <, 5);
+  g_assert_cmpuint (n_events (&run), ==, 0);
+  run_end (&run);
+}
+
+static void
+test_arrival_mode_bends (void)
+{
+  KrTsRegenConfig config;
+  KrTsFound found;
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  Run run;
+
+  live_config (&config);
+  config.mode = KR_TS_REGEN_ARRIVAL;
+  run_begin (&run, &config);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 25 * 60, .frame_size = 300});
+  for (gsize i = 0, n = 0; i < maker->bytes->len; i += 188) {
+    n += kr_ts_pcr_offset (maker->bytes->data + i) != 0;
+    push (&run, maker->bytes->data + i, 188,
+          SECOND + (gint64)((gdouble)n * 40e6 * (1 - 2000e-6)));
+  }
+  assert_sound (&run, &found);
+  /* The output keeps the time of the wall, not that of the source. */
+  g_assert_cmpint (ABS (found.duration * 1000 / 27 - (gint64)(1499 * 40e6 * (1 - 2000e-6))), <,
+                   20 * MSECOND);
+  run_end (&run);
+}
+
+/* --- rough input
+ * ---------------------------------------------------------------------------------- */
+
+static void
+test_garbage_is_skipped (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) dirty = g_byte_array_new ();
+  KrTsRegenStats stats;
+  gsize half;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50});
+  half = maker->bytes->len / 188 / 2 * 188;
+  g_byte_array_append (dirty, (const guint8 *)"GET / HTTP", 10);
+  g_byte_array_append (dirty, maker->bytes->data, (guint)half);
+  g_byte_array_append (dirty, maker->bytes->data + 88,
+                       100); /* a packet whose head is missing */
+  g_byte_array_append (dirty, maker->bytes->data + half, (guint)(maker->bytes->len - half));
+  g_byte_array_append (dirty, maker->bytes->data, 77);
+  for (gsize block = 61; block < 70000; block = block * 3 + 1) {
+    run_begin (&run, NULL);
+    push_all (&run, dirty, block);
+    assert_same (run.out, maker->bytes);
+    kr_ts_regen_get_stats (run.regen, &stats);
+    g_assert_cmpuint (stats.garbage_bytes, ==, 10 + 100 + 77);
+    g_assert_cmpuint (stats.bytes_in, ==, dirty->len);
+    run_end (&run);
+  }
+}
+
+static void
+test_other_packet_sizes_are_refused (gconstpointer data)
+{
+  guint size = GPOINTER_TO_UINT (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) wide = g_byte_array_new ();
+  g_autofree char *number = g_strdup_printf ("%u bytes", size);
+  KrTsRegenConfig config;
+  guint8 padding[20] = {0};
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 10});
+  for (guint i = 0; i < maker->bytes->len; i += 188) {
+    if (size == 192)
+      g_byte_array_append (wide, padding, 4);
+    g_byte_array_append (wide, maker->bytes->data + i, 188);
+    if (size != 192)
+      g_byte_array_append (wide, padding, size - 188);
+  }
+  kr_ts_regen_config_init (&config);
+  for (gsize block = 188; block < 20000; block *= 7) {
+    g_autoptr (KrTsRegen) regen = kr_ts_regen_new (&config);
+    g_autoptr (GError) error = NULL;
+
+    for (gsize i = 0; i < wide->len && error == NULL; i += block) {
+      g_autofree guint8 *copy = g_memdup2 (wide->data + i, MIN (block, wide->len - i));
+
+      kr_ts_regen_push (regen, copy, MIN (block, wide->len - i), KR_TS_NO_TIME, 0, &error);
+    }
+    g_assert_error (error, KR_TS_ERROR, KR_TS_ERROR_PACKET_SIZE);
+    g_assert_nonnull (strstr (error->message, number));
+  }
+}
+
+/* Less than the three packets that finding them needs. */
+static void
+test_tiny_streams (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 1});
+  for (guint n = 0; n <= 4; n++) {
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    Run run;
+
+    g_byte_array_append (bytes, maker->bytes->data, n * 188);
+    run_begin (&run, NULL);
+    push_all (&run, bytes, 50);
+    assert_same (run.out, bytes);
+    run_end (&run);
+  }
+}
+
+static void
+test_header_leads_into_the_stream (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) file = g_byte_array_new ();
+  g_autoptr (GBytes) header = NULL;
+  KrTsFound found;
+  Run run;
+
+  maker->counters[0] = 9;
+  maker->counters[0x1000] = 4;
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .pmt_filler = 300});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 4096);
+  header = kr_ts_regen_get_header (run.regen);
+  g_assert_cmpuint (g_bytes_get_size (header), ==, 3 * 188);
+  g_byte_array_append (file, g_bytes_get_data (header, NULL), 3 * 188);
+  g_byte_array_append (file, run.out->data, run.out->len);
+  kr_ts_read_back (file->data, file->len, &found);
+  g_assert_cmpuint (found.cc_errors, ==, 0);
+  g_assert_cmpuint (found.pmt_changes, ==, 0);
+  run_end (&run);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  kr_test_deadline (110);
+  for (guint i = 0; i < G_N_ELEMENTS (clean); i++) {
+    g_autofree char *path = g_strconcat ("/common/mpegts-regen/clean/", clean[i].name, NULL);
+
+    g_test_add_data_func (path, &clean[i], test_clean);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (jumps); i++) {
+    g_autofree char *path = g_strconcat ("/common/mpegts-regen/jump/", jumps[i].name, NULL);
+
+    g_test_add_data_func (path, &jumps[i], test_jump);
+  }
+  g_test_add_func ("/common/mpegts-regen/programs", test_programs_are_apart);
+  g_test_add_data_func ("/common/mpegts-regen/restarts/1316", GSIZE_TO_POINTER (1316),
+                        test_restarts_in_a_file);
+  g_test_add_data_func ("/common/mpegts-regen/restarts/65536", GSIZE_TO_POINTER (65536),
+                        test_restarts_in_a_file);
+  g_test_add_data_func ("/common/mpegts-regen/restarts/100", GSIZE_TO_POINTER (100),
+                        test_restarts_in_a_file);
+  g_test_add_func ("/common/mpegts-regen/remap", test_other_pids_are_remapped);
+  g_test_add_data_func ("/common/mpegts-regen/replace-pmt/long-first", GINT_TO_POINTER (TRUE),
+                        test_long_pmt_is_replaced);
+  g_test_add_data_func ("/common/mpegts-regen/replace-pmt/short-first", GINT_TO_POINTER (FALSE),
+                        test_long_pmt_is_replaced);
+  g_test_add_func ("/common/mpegts-regen/raise", test_other_streams_raise_the_version);
+  g_test_add_func ("/common/mpegts-regen/cc-preserve", test_counters_are_preserved);
+  g_test_add_func ("/common/mpegts-regen/monitor", test_monitor_changes_nothing);
+  g_test_add_func ("/common/mpegts-regen/losses", test_losses_stay_visible);
+  g_test_add_func ("/common/mpegts-regen/wait-keyframe", test_wait_keyframe);
+  g_test_add_data_func ("/common/mpegts-regen/outlier/pcr", GINT_TO_POINTER (TRUE),
+                        test_outlier);
+  g_test_add_data_func ("/common/mpegts-regen/outlier/stamp", GINT_TO_POINTER (FALSE),
+                        test_outlier);
+  g_test_add_func ("/common/mpegts-regen/live/outages", test_outage_keeps_the_gap);
+  g_test_add_func ("/common/mpegts-regen/live/loss", test_loss_both_clocks_agree);
+  g_test_add_func ("/common/mpegts-regen/live/stall", test_stall_and_burst_is_untouched);
+  g_test_add_func ("/common/mpegts-regen/live/lag", test_lag_is_resynced);
+  g_test_add_func ("/common/mpegts-regen/live/drift", test_drift_is_measured);
+  g_test_add_func ("/common/mpegts-regen/live/arrival", test_arrival_mode_bends);
+  g_test_add_func ("/common/mpegts-regen/garbage", test_garbage_is_skipped);
+  g_test_add_data_func ("/common/mpegts-regen/size/192", GUINT_TO_POINTER (192),
+                        test_other_packet_sizes_are_refused);
+  g_test_add_data_func ("/common/mpegts-regen/size/204", GUINT_TO_POINTER (204),
+                        test_other_packet_sizes_are_refused);
+  g_test_add_func ("/common/mpegts-regen/tiny", test_tiny_streams);
+  g_test_add_func ("/common/mpegts-regen/header", test_header_leads_into_the_stream);
+  return g_test_run ();
+}
