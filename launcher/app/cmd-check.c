@@ -7,6 +7,7 @@
 
 #include "launcher/app/pipeline-files.h"
 #include "launcher/core/pipeline-file.h"
+#include "launcher/engine/engine.h"
 #include "launcher/engine/pipeline-check.h"
 
 typedef struct {
@@ -152,7 +153,7 @@ run_check (Check *check)
   missing = kr_pipeline_files_collect (check->arguments, paths);
   if (missing == KR_EXIT_USAGE)
     return missing;
-  if (!kr_pipeline_check_init (&error))
+  if (!kr_engine_init (&error))
     return kr_command_error (KR_EXIT_SOFTWARE, "gst-inspect-1.0 may say more",
                              "GStreamer does not start: %s", error->message);
   if (check->json) {

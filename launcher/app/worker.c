@@ -6,7 +6,6 @@
 #include "launcher/app/worker.h"
 
 #include <glib-unix.h>
-#include <gst/gst.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "launcher/core/pipeline-file.h"
 #include "launcher/core/pipeline-policy.h"
 #include "launcher/core/redact.h"
+#include "launcher/engine/engine.h"
 #include "launcher/engine/pipeline-runner.h"
 #include "launcher/services/worker-channel.h"
 
@@ -262,7 +262,7 @@ start_gstreamer (void)
 {
   g_autoptr (GError) error = NULL;
 
-  if (gst_init_check (NULL, NULL, &error))
+  if (kr_engine_init (&error))
     return TRUE;
   kr_log (G_LOG_LEVEL_CRITICAL, NULL, NULL, "GStreamer does not start: %s", error->message);
   return FALSE;

@@ -113,7 +113,7 @@ add_value_line (Reader *reader, const char *line, const char *p)
     entry->value_place = span.place;
   span.offset = entry->value->len;
   g_array_append_val (entry->spans, span);
-  g_string_append_len (entry->value, p, (gssize) length);
+  g_string_append_len (entry->value, p, (gssize)length);
 }
 
 static void

@@ -293,9 +293,10 @@ set_launch (Parser *parser, const KrEntry *entry, char *value, GArray *spans, gb
     return;
   }
   if (strlen (value) > KR_PIPELINE_FILE_MAX_LAUNCH) {
-    kr_problems_add (parser->problems, parser->path, entry->value_place,
-                     g_strdup ("make several pipelines of it; relaysink and relaysrc join them"),
-                     "Launch is longer than %d KiB", KR_PIPELINE_FILE_MAX_LAUNCH / 1024);
+    kr_problems_add (
+        parser->problems, parser->path, entry->value_place,
+        g_strdup ("make several pipelines of it; relaysink and relaysrc join them"),
+        "Launch is longer than %d KiB", KR_PIPELINE_FILE_MAX_LAUNCH / 1024);
     return;
   }
   g_free (spec->launch);

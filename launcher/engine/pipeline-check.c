@@ -14,21 +14,6 @@
 /* Begins a word that stands for something not known. */
 #define UNKNOWN_WORD "_%"
 
-gboolean
-kr_pipeline_check_init (GError **error)
-{
-  g_autoptr (GError) reason = NULL;
-
-  if (gst_init_check (NULL, NULL, &reason))
-    return TRUE;
-  /* It may fail without saying why. */
-  if (reason != NULL)
-    g_propagate_error (error, g_steal_pointer (&reason));
-  else
-    g_set_error_literal (error, GST_CORE_ERROR, GST_CORE_ERROR_FAILED, "it gives no reason");
-  return FALSE;
-}
-
 KrPlace
 kr_check_place (const KrCheck *check, gsize offset)
 {

@@ -7,9 +7,6 @@
 
 G_BEGIN_DECLS
 
-/* Starts GStreamer, unless it runs already. Returns FALSE with @error set if it does not start. */
-gboolean kr_pipeline_check_init (GError **error);
-
 /**
  * kr_pipeline_check:
  * @path: what to call the file in problems
@@ -19,7 +16,7 @@ gboolean kr_pipeline_check_init (GError **error);
  * Reports elements that are not installed, properties that do not exist, values that they do
  * not take, mistakes of form, and links that cannot work, also within descriptions that are
  * properties themselves (growthmonitorsink sink="..."). Elements are made, but no state is
- * changed: no device, socket or file is opened. Call kr_pipeline_check_init() before.
+ * changed: no device, socket or file is opened. Call kr_engine_init() before.
  */
 void kr_pipeline_check (const char *path, const KrPipelineSpec *spec, GPtrArray *problems);
 

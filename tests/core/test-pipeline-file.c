@@ -412,7 +412,7 @@ test_length_of_launch_is_bounded (void)
   g_string_append_c (text, '\n');
   g_assert_null (kr_pipeline_file_parse ("x", text->str, text->len, NULL, NULL, problems));
   g_assert_cmpuint (problems->len, ==, 1);
-  g_assert_nonnull (strstr (((KrProblem *) problems->pdata[0])->message, "longer than 64 KiB"));
+  g_assert_nonnull (strstr (((KrProblem *)problems->pdata[0])->message, "longer than 64 KiB"));
 }
 
 /* Each variable is the one before twice: 2^40 bytes if nobody counted. */
