@@ -260,18 +260,27 @@ worth_of (const KrTimelineStream *stream, const KrPush *push)
   return push->duration;
 }
 
-/* Works off what an overlap has left. Audio loses whole frames, as a player would have dropped
- * them; the rest shrinks buffer by buffer, too slowly to be seen or heard. */
+/* Works off what an overlap has left. A hole in the stream takes it up for nothing. Audio loses
+ * whole frames, as a player would have dropped them; the rest shrinks buffer by buffer, too
+ * slowly to be seen or heard. */
 static void
 decay_residual (KrTimelineStream *stream, KrPush *push)
 {
   gboolean audio = stream->kind == KR_TIMELINE_AUDIO;
   gint64 worth = worth_of (stream, push);
+  gint64 hole = stream->started ? push->p - stream->last - stream->last_duration : 0;
   gint64 step;
 
   push->corrected = TRUE;
+  if (hole > stream->timeline->config.jitter) {
+    step = MIN (stream->residual, hole);
+    push->p -= step;
+    stream->residual -= step;
+    hole -= step;
+  }
   if (audio && worth > 0 && stream->residual >= worth) {
-    stream->residual -= worth;
+    /* The next buffer is to come where this one would have been, also on a bent map. */
+    stream->residual -= CLAMP (worth + hole, 0, stream->residual);
     push->out->flags |= KR_TIMELINE_OUT_DROP;
     return;
   }
