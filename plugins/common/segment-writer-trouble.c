@@ -70,9 +70,10 @@ kr_segment_writer_update_space (KrSegmentWriter *writer, gboolean force)
   update_rate (writer);
   pthread_mutex_lock (&writer->lock);
   writer->stats.free_bytes = free_bytes;
-  if (writer->rate > 0)
-    writer->stats.runway_s =
-        free_bytes > min_free ? (double)(free_bytes - min_free) / writer->rate : 0;
+  if (writer->stats.disk_full || free_bytes <= min_free)
+    writer->stats.runway_s = 0;
+  else if (writer->rate > 0)
+    writer->stats.runway_s = (double)(free_bytes - min_free) / writer->rate;
   pthread_mutex_unlock (&writer->lock);
 }
 
@@ -141,10 +142,10 @@ kr_segment_writer_hold (KrSegmentWriter *writer, const KrIoError *error)
   writer->hold_checked_us = writer->now_us;
   if (!again)
     writer->hold_since_us = writer->now_us;
-  kr_segment_writer_update_space (writer, TRUE);
   pthread_mutex_lock (&writer->lock);
   writer->stats.disk_full = TRUE;
   pthread_mutex_unlock (&writer->lock);
+  kr_segment_writer_update_space (writer, TRUE);
   if (writer->file != NULL) {
     cut_to_packet (writer);
     kr_segment_writer_close (writer, KR_REASON_DISK_FULL, g_get_real_time ());
