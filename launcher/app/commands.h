@@ -9,8 +9,10 @@
 
 G_BEGIN_DECLS
 
-/* One file cmd-NAME.c each, and one row in the table of main.c. argv[0] is the subcommand's
- * name; argv is NULL-terminated and may be reordered. The result is a KrExitCode. */
+/* One file cmd-NAME.c each, one row in the table of main.c, and one section in
+ * docs/keeprolling.1.scd, options and all: tests/integration/test_manual.py compares.
+ * argv[0] is the subcommand's name; argv is NULL-terminated and may be reordered. The result is a
+ * KrExitCode. */
 int kr_cmd_check (int argc, char **argv);
 int kr_cmd_recover (int argc, char **argv);
 int kr_cmd_worker (int argc, char **argv);

@@ -43,6 +43,7 @@ def every_command_and_option_is_in_the_manual(t):
     manual = sections(sections(COMMAND_PAGE.read_text(), '#')['COMMANDS'], '##')
     check(commands() == sorted(commands()), f'--help is not in order: {commands()}')
     check(set(manual) == set(commands()),
+          f'docs/keeprolling.1.scd needs a section for each command in --help: '
           f'in the manual alone: {set(manual) - set(commands())}; '
           f'in the program alone: {set(commands()) - set(manual)}')
     for command in commands():
