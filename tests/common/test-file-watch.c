@@ -189,9 +189,10 @@ test_pattern_ring (void)
 {
   g_autoptr (KrTestDir) dir = kr_test_dir_new ();
   g_autofree char *pattern = kr_test_dir_path (dir, "ring[0-9].ts");
-  g_autofree char *name[3] = {kr_test_dir_path (dir, "ring0.ts"),
-                              kr_test_dir_path (dir, "ring1.ts"),
-                              kr_test_dir_path (dir, "ring2.ts")};
+  g_autofree char *ring0 = kr_test_dir_path (dir, "ring0.ts");
+  g_autofree char *ring1 = kr_test_dir_path (dir, "ring1.ts");
+  g_autofree char *ring2 = kr_test_dir_path (dir, "ring2.ts");
+  const char *name[3] = {ring0, ring1, ring2};
   g_autoptr (KrFileWatch) watch = kr_file_watch_new_pattern (pattern);
   guint64 generation = 0;
 

@@ -425,10 +425,10 @@ check_stamps (World *world, const Op *op, const KrTimelineOut *out, guint64 nudg
   Seen *seen = &world->seen[op->stream];
   const KrTimelineStream *stream = world->streams[op->stream];
   gint64 stamp = out->dts != KR_TIME_NONE ? out->dts : out->pts;
-  gint64 off = op->in.pts - op->in.dts;
   gboolean both = op->in.pts != KR_TIME_NONE && op->in.dts != KR_TIME_NONE &&
                   ABS (op->in.pts) <= KR_TIMELINE_LIMIT &&
                   ABS (op->in.dts) <= KR_TIMELINE_LIMIT;
+  gint64 off = both ? op->in.pts - op->in.dts : 0;
 
   if (out->pts == KR_TIME_NONE || stamp < 0)
     return fail (world, "a buffer left without a PTS or with a negative stamp");
