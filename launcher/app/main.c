@@ -20,6 +20,7 @@ static const Command commands[] = {
     {"check", kr_cmd_check, "check pipeline files and report everything that is wrong"},
     {"recover", kr_cmd_recover, "finalise what crashed recordings left behind"},
     {"worker", kr_cmd_worker, NULL},
+    {"run", kr_cmd_run, "run pipeline files and keep them running"},
     {NULL, NULL, NULL},
 };
 

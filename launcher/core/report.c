@@ -92,6 +92,37 @@ kr_pipeline_report_free (KrPipelineReport *report)
 }
 
 void
+kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *before)
+{
+#define SUM(member)    report->member += before->member
+#define LATEST(member) report->member = MAX (report->member, before->member)
+  SUM (received_bytes);
+  SUM (written_bytes);
+  SUM (durable_bytes);
+  SUM (dropped_bytes);
+  SUM (dropped_buffers);
+  SUM (buffers);
+  SUM (keyframes);
+  SUM (segments_clean);
+  SUM (segments_recovered);
+  SUM (segments_quarantined);
+  SUM (corrections);
+  SUM (restarts);
+  SUM (reconnects);
+  LATEST (last_buffer_utc_us);
+  LATEST (last_keyframe_utc_us);
+  LATEST (last_growth_utc_us);
+  LATEST (last_sync_utc_us);
+#undef SUM
+#undef LATEST
+  for (guint i = 0; i < before->discontinuities->len; i++) {
+    const KrNamedCount *count = &g_array_index (before->discontinuities, KrNamedCount, i);
+
+    kr_pipeline_report_count (report->discontinuities, count->name, count->count);
+  }
+}
+
+void
 kr_pipeline_report_count (GArray *counts, const char *name, guint64 n)
 {
   KrNamedCount fresh = {.name = g_intern_string (name), .count = n};

@@ -100,6 +100,16 @@ KrPipelineReport *kr_pipeline_report_copy (const KrPipelineReport *report);
 void kr_pipeline_report_free (KrPipelineReport *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrPipelineReport, kr_pipeline_report_free)
 
+/**
+ * kr_pipeline_report_carry_on:
+ * @report: of a worker
+ * @before: of one that was there before it, or is there beside it
+ *
+ * Adds the counters of @before to those of @report, and takes over the later moments: what
+ * people see goes on over the replacement of a worker.
+ */
+void kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *before);
+
 void kr_pipeline_report_count (GArray *counts, const char *name, guint64 n);
 
 /* What KrPipelineReport.source_stats can hold: names of libsrt's statistics as srtsrc gives

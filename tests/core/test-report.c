@@ -41,6 +41,33 @@ test_copy_is_independent (void)
   g_assert_cmpuint (g_array_index (report->discontinuities, KrNamedCount, 0).count, ==, 3);
 }
 
+static void
+test_carry_on (void)
+{
+  g_autoptr (KrPipelineReport) before = kr_pipeline_report_new ("cam1");
+  g_autoptr (KrPipelineReport) report = kr_pipeline_report_new ("cam1");
+
+  before->written_bytes = 100;
+  before->restarts = 2;
+  before->last_growth_utc_us = 50;
+  before->last_sync_utc_us = 50;
+  before->disk_free_bytes = 7;
+  before->state = KR_PIPELINE_FAILED;
+  kr_pipeline_report_count (before->discontinuities, "gap", 2);
+  report->written_bytes = 11;
+  report->last_growth_utc_us = 60;
+  kr_pipeline_report_count (report->discontinuities, "gap", 1);
+  kr_pipeline_report_carry_on (report, before);
+
+  g_assert_cmpuint (report->written_bytes, ==, 111);
+  g_assert_cmpuint (report->restarts, ==, 2);
+  g_assert_cmpint (report->last_growth_utc_us, ==, 60);
+  g_assert_cmpint (report->last_sync_utc_us, ==, 50);
+  g_assert_cmpuint (report->disk_free_bytes, ==, 0);
+  g_assert_cmpint (report->state, ==, KR_PIPELINE_IDLE);
+  g_assert_cmpuint (g_array_index (report->discontinuities, KrNamedCount, 0).count, ==, 3);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -49,5 +76,6 @@ main (int argc, char **argv)
   g_test_add_func ("/core/report/state-names", test_state_names);
   g_test_add_func ("/core/report/unknown-name", test_unknown_name_leaves_output_alone);
   g_test_add_func ("/core/report/copy", test_copy_is_independent);
+  g_test_add_func ("/core/report/carry-on", test_carry_on);
   return g_test_run ();
 }

@@ -282,7 +282,7 @@ test_random (void)
   static const KrRestart restarts[] = {KR_RESTART_ALWAYS, KR_RESTART_ALWAYS,
                                        KR_RESTART_ON_FAILURE, KR_RESTART_NO};
   const char *option = g_getenv ("KR_TEST_RANDOM_EVENTS");
-  guint n_events = option != NULL ? (guint)atoi (option) : 20000;
+  guint n_events = option != NULL ? (guint)atoi (option) : 1000000;
   guint states_seen = 0, alerts_seen = 0, n = 0;
 
   while (n < n_events) {

@@ -1,0 +1,286 @@
+/* keeprolling - run: keep pipeline files running
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/app/commands.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <glib-unix.h>
+
+#include "launcher/app/launcher.h"
+#include "launcher/app/log.h"
+#include "launcher/app/pipeline-files.h"
+#include "launcher/app/worker-process.h"
+#include "launcher/core/pipeline-file.h"
+
+typedef struct {
+  char **set;
+  char **arguments;
+  char *runtime_dir;
+  char *state_dir;
+  GHashTable *values; /* of --set */
+  GPtrArray *paths;
+  GPtrArray *texts; /* of char*: what the files said when they were checked */
+  GMainLoop *loop;
+  KrLauncher *launcher;
+  GPid check_pid; /* 0 = no check is running */
+  gboolean interrupted;
+  int code;
+} Run;
+
+/* --- the check --------------------------------------------------------------------------- */
+
+static void
+on_check_exit (GPid pid, int status, gpointer data)
+{
+  Run *run = data;
+
+  run->check_pid = 0;
+  run->code = WIFEXITED (status) ? WEXITSTATUS (status) : KR_EXIT_SOFTWARE;
+  if (WIFSIGNALED (status) && !run->interrupted)
+    kr_command_error (KR_EXIT_SOFTWARE, "keeprolling check FILE may say more",
+                      "the check of the pipeline files was ended by signal %d",
+                      WTERMSIG (status));
+  g_main_loop_quit (run->loop);
+}
+
+/* The --set values go by the environment, where they beat [Variables] just the same: what is on
+ * a command line anybody on the machine can read. */
+static char **
+check_environment (GHashTable *values)
+{
+  char **environment = g_get_environ ();
+  GHashTableIter iter;
+  gpointer name, value;
+
+  g_hash_table_iter_init (&iter, values);
+  while (g_hash_table_iter_next (&iter, &name, &value))
+    environment = g_environ_setenv (environment, name, value, TRUE);
+  return environment;
+}
+
+/* In a process of its own, since elements are looked at and the supervisor keeps clear of
+ * GStreamer: a plugin that crashes takes nothing along. */
+static int
+run_check (Run *run)
+{
+  g_autoptr (GPtrArray) argv = g_ptr_array_new_with_free_func (g_free);
+  g_auto (GStrv) environment = check_environment (run->values);
+  g_autoptr (GError) error = NULL;
+
+  g_ptr_array_add (argv, kr_own_program ());
+  g_ptr_array_add (argv, g_strdup ("check"));
+  g_ptr_array_add (argv, g_strdup ("--quiet"));
+  g_ptr_array_add (argv, g_strdup ("--"));
+  for (guint i = 0; i < run->paths->len; i++)
+    g_ptr_array_add (argv, g_strdup (run->paths->pdata[i]));
+  g_ptr_array_add (argv, NULL);
+  if (!g_spawn_async (NULL, (char **)argv->pdata, environment, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
+                      NULL, &run->check_pid, &error))
+    return kr_command_error (KR_EXIT_SOFTWARE, NULL, "cannot check the pipeline files: %s",
+                             error->message);
+  g_child_watch_add (run->check_pid, on_check_exit, run);
+  g_main_loop_run (run->loop);
+  return run->code;
+}
+
+/* --- the files --------------------------------------------------------------------------- */
+
+static int
+read_files (Run *run)
+{
+  int code = KR_EXIT_OK;
+
+  for (guint i = 0; i < run->paths->len; i++) {
+    g_autoptr (GError) error = NULL;
+    gsize length;
+    char *text = kr_pipeline_file_read (run->paths->pdata[i], &length, &error);
+
+    if (text == NULL)
+      code = kr_command_error (KR_EXIT_NO_INPUT,
+                               "the user who runs keeprolling must be able to read it", "%s",
+                               error->message);
+    g_ptr_array_add (run->texts, text);
+  }
+  return code;
+}
+
+static void
+note_variables (GHashTable *known, const KrPipelineFile *file)
+{
+  GHashTableIter iter;
+  gpointer name;
+
+  if (file->variables == NULL)
+    return;
+  g_hash_table_iter_init (&iter, file->variables);
+  while (g_hash_table_iter_next (&iter, &name, NULL))
+    g_hash_table_add (known, g_strdup (name));
+}
+
+/* The check has found nothing wrong; only a file that was changed since can fail here. */
+static int
+parse_files (Run *run)
+{
+  g_auto (GStrv) environment = g_get_environ ();
+  g_autoptr (GHashTable) known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  int code = KR_EXIT_OK;
+
+  for (guint i = 0; i < run->paths->len; i++) {
+    g_autoptr (GPtrArray) problems =
+        g_ptr_array_new_with_free_func ((GDestroyNotify)kr_problem_free);
+    const char *text = run->texts->pdata[i];
+    KrPipelineFile *file = kr_pipeline_file_parse (run->paths->pdata[i], text, strlen (text),
+                                                   run->values, environment, problems);
+
+    for (guint k = 0; k < problems->len; k++) {
+      g_autofree char *line = kr_problem_to_string (problems->pdata[k]);
+
+      g_printerr ("%s", line);
+      code = KR_EXIT_DATA;
+    }
+    if (file == NULL)
+      continue;
+    note_variables (known, file);
+    kr_launcher_add (run->launcher, file, text, run->values);
+  }
+  if (code == KR_EXIT_OK && !kr_set_values_check (run->values, known))
+    code = KR_EXIT_CONFIG;
+  return code;
+}
+
+/* --- running --------------------------------------------------------------------------- */
+
+static void
+on_finished (KrLauncher *launcher, int exit_code, gpointer data)
+{
+  Run *run = data;
+
+  run->code = exit_code;
+  g_main_loop_quit (run->loop);
+}
+
+static const KrLauncherCallbacks launcher_callbacks = {.finished = on_finished};
+
+static gboolean
+on_signal (gpointer data)
+{
+  Run *run = data;
+
+  if (run->check_pid != 0) {
+    kill (run->check_pid, SIGTERM);
+  } else if (!run->interrupted) {
+    kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL,
+            "told to stop: finishing the files; once more ends it at once");
+    kr_launcher_stop (run->launcher);
+  } else {
+    kr_log (G_LOG_LEVEL_WARNING, NULL, NULL,
+            "told to stop again: ending at once, the unfinished files get recovered");
+    kr_launcher_stop (run->launcher);
+  }
+  run->interrupted = TRUE;
+  return G_SOURCE_CONTINUE;
+}
+
+static int
+run_files (Run *run)
+{
+  int code;
+
+  if (run->interrupted)
+    return KR_EXIT_OK;
+  code = parse_files (run);
+  if (code != KR_EXIT_OK)
+    return code;
+  kr_launcher_start (run->launcher);
+  g_main_loop_run (run->loop);
+  if (run->code == KR_EXIT_OK)
+    kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL, "all ended in good order");
+  return run->code;
+}
+
+static int
+run_supervisor (Run *run)
+{
+  guint term_id = g_unix_signal_add (SIGTERM, on_signal, run);
+  guint int_id = g_unix_signal_add (SIGINT, on_signal, run);
+  int code = kr_pipeline_files_collect (run->arguments, run->paths);
+
+  if (code == KR_EXIT_OK)
+    code = read_files (run);
+  if (code == KR_EXIT_OK)
+    code = run_check (run);
+  if (run->interrupted && run->launcher != NULL && code != KR_EXIT_OK)
+    code = KR_EXIT_OK; /* stopped as asked, before anything was started */
+  else if (code == KR_EXIT_OK)
+    code = run_files (run);
+  g_source_remove (term_id);
+  g_source_remove (int_id);
+  return code;
+}
+
+static char *
+default_dir (const char *variable, const char *base)
+{
+  const char *given = g_getenv (variable);
+
+  /* systemd gives several folders separated by colons; the first is ours. */
+  if (given != NULL && given[0] != '\0')
+    return g_strndup (given, strcspn (given, ":"));
+  return g_build_filename (base, "keeprolling", NULL);
+}
+
+int
+kr_cmd_run (int argc, char **argv)
+{
+  Run run = {0};
+  const GOptionEntry entries[] = {
+      {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &run.set,
+       "give a variable a value; beats the environment and the file", "NAME=VALUE"},
+      {"runtime-dir", 0, 0, G_OPTION_ARG_FILENAME, &run.runtime_dir,
+       "where the control socket lies; default $RUNTIME_DIRECTORY, else "
+       "$XDG_RUNTIME_DIR/keeprolling",
+       "FOLDER"},
+      {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &run.state_dir,
+       "where queues are kept; default $STATE_DIRECTORY, else $XDG_STATE_HOME/keeprolling",
+       "FOLDER"},
+      {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run.arguments, NULL, NULL},
+      {NULL},
+  };
+  int code = KR_EXIT_USAGE;
+
+  if (kr_command_options (
+          entries, "FILE|FOLDER...",
+          "Runs each pipeline file in a process of its own and keeps it running. Starts "
+          "nothing "
+          "if\nanything is wrong with any of them. SIGTERM and SIGINT end it in good order, a "
+          "second one\nat once.\nExit status: 0 stopped as asked, 64 usage, 65 bad pipeline "
+          "file, 66 file missing, 69 source\nunavailable (with Restart=no), 75 a file was not "
+          "finished in time, 78 configuration.",
+          &argc, &argv)) {
+    kr_log_setup (NULL);
+    signal (SIGPIPE, SIG_IGN);
+    if (run.runtime_dir == NULL)
+      run.runtime_dir = default_dir ("RUNTIME_DIRECTORY", g_get_user_runtime_dir ());
+    if (run.state_dir == NULL)
+      run.state_dir = default_dir ("STATE_DIRECTORY", g_get_user_state_dir ());
+    run.paths = g_ptr_array_new_with_free_func (g_free);
+    run.texts = g_ptr_array_new_with_free_func (g_free);
+    run.loop = g_main_loop_new (NULL, FALSE);
+    run.launcher = kr_launcher_new (&launcher_callbacks, &run);
+    run.values = kr_set_values_parse (run.set);
+    code = run.values != NULL ? run_supervisor (&run) : KR_EXIT_CONFIG;
+    kr_launcher_free (run.launcher);
+    g_main_loop_unref (run.loop);
+    g_ptr_array_unref (run.paths);
+    g_ptr_array_unref (run.texts);
+  }
+  g_clear_pointer (&run.values, g_hash_table_unref);
+  g_free (run.runtime_dir);
+  g_free (run.state_dir);
+  g_strfreev (run.set);
+  g_strfreev (run.arguments);
+  return code;
+}

@@ -1,0 +1,240 @@
+/* keeprolling - the supervisor: clock, timers, children and actions wired together
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/app/launcher.h"
+
+#include "config.h"
+#include "launcher/app/supervised.h"
+#include "launcher/core/exit-code.h"
+#include "plugins/common/segment-name.h"
+
+struct _KrLauncher {
+  const KrLauncherCallbacks *callbacks;
+  gpointer data;
+  GPtrArray *files;   /* of KrSupervised */
+  GPtrArray *history; /* of KrRecovery, the newest last */
+  KrSnapshot *snapshot;
+  char *instance;
+  gint64 started_utc_us;
+  guint n_stops; /* how often somebody has asked */
+  guint tick_id;
+  guint changed_id; /* a snapshot is due */
+  gboolean finished;
+};
+
+/* --- history --------------------------------------------------------------------------- */
+
+/* What tells of trouble; the rest (segments, states) is too much to keep here. */
+static gboolean
+belongs_to_history (const char *kind)
+{
+  static const char *const kinds[] = {
+      "crash",  "hang",   "replacement",    "replace-failed", "gave-up",
+      "killed", "done",   "restart",        "reconnect",      "stall",
+      "disk",   "failed", "monitor-paused", "file-recovered"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    if (g_strcmp0 (kind, kinds[i]) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* The trouble that @pipeline has recovered from: the newest entry of its layer without an end.
+ */
+static void
+close_history (KrLauncher *launcher, KrLayer layer, const char *file, const char *pipeline,
+               double seconds)
+{
+  for (guint i = launcher->history->len; i > 0; i--) {
+    KrRecovery *entry = launcher->history->pdata[i - 1];
+
+    if (entry->layer != layer || entry->seconds >= 0 || g_strcmp0 (entry->file, file) != 0 ||
+        g_strcmp0 (entry->pipeline, pipeline) != 0)
+      continue;
+    entry->seconds = seconds >= 0
+                         ? seconds
+                         : (double)(g_get_real_time () - entry->utc_us) / G_TIME_SPAN_SECOND;
+    return;
+  }
+}
+
+static void
+on_happened (KrSupervised *supervised, KrLayer layer, const char *pipeline, const char *kind,
+             const char *text, double seconds, GVariant *details, gpointer data)
+{
+  KrLauncher *launcher = data;
+  const char *file = kr_supervised_get_name (supervised);
+
+  if (g_strcmp0 (kind, "recovered") == 0) {
+    close_history (launcher, layer, file, pipeline, seconds);
+  } else if (belongs_to_history (kind)) {
+    if (launcher->history->len == KR_HISTORY_MAX)
+      g_ptr_array_remove_index (launcher->history, 0);
+    g_ptr_array_add (launcher->history, kr_recovery_new (g_get_real_time (), layer, file,
+                                                         pipeline, kind, text, seconds));
+  }
+  if (launcher->callbacks->event != NULL)
+    launcher->callbacks->event (launcher, file, pipeline, kind, text, details, launcher->data);
+}
+
+/* --- snapshot -------------------------------------------------------------------------- */
+
+static void
+take_snapshot (KrLauncher *launcher)
+{
+  KrSnapshot *snapshot = kr_snapshot_new ();
+  KrSnapshot *before = launcher->snapshot;
+
+  snapshot->taken_utc_us = g_get_real_time ();
+  snapshot->started_utc_us = launcher->started_utc_us;
+  snapshot->version = g_strdup (VERSION);
+  snapshot->instance = g_strdup (launcher->instance);
+  snapshot->stopping = launcher->n_stops > 0;
+  for (guint i = 0; i < launcher->files->len; i++)
+    g_ptr_array_add (snapshot->files, kr_supervised_take_snapshot (launcher->files->pdata[i]));
+  for (guint i = 0; i < launcher->history->len; i++)
+    g_ptr_array_add (snapshot->history, kr_recovery_copy (launcher->history->pdata[i]));
+  kr_snapshot_finish (snapshot, before);
+  launcher->snapshot = snapshot;
+  kr_snapshot_unref (before);
+  if (launcher->callbacks->snapshot != NULL)
+    launcher->callbacks->snapshot (launcher, snapshot, launcher->data);
+}
+
+KrSnapshot *
+kr_launcher_get_snapshot (KrLauncher *launcher)
+{
+  if (launcher->snapshot == NULL)
+    take_snapshot (launcher);
+  return launcher->snapshot;
+}
+
+/* --- life ------------------------------------------------------------------------------ */
+
+static int
+find_exit_code (const KrLauncher *launcher)
+{
+  for (guint i = 0; i < launcher->files->len; i++) {
+    int code = kr_supervised_get_exit_code (launcher->files->pdata[i]);
+
+    /* Told to stop, only what went wrong with the stopping counts. */
+    if (code != KR_EXIT_OK && (launcher->n_stops == 0 || code == KR_EXIT_TEMP_FAIL))
+      return code;
+  }
+  return KR_EXIT_OK;
+}
+
+static void
+check_finished (KrLauncher *launcher)
+{
+  if (launcher->finished)
+    return;
+  for (guint i = 0; i < launcher->files->len; i++) {
+    if (!kr_supervised_is_final (launcher->files->pdata[i]))
+      return;
+  }
+  launcher->finished = TRUE;
+  launcher->callbacks->finished (launcher, find_exit_code (launcher), launcher->data);
+}
+
+/* Many changes at once make one snapshot. */
+static gboolean
+on_changed_idle (gpointer data)
+{
+  KrLauncher *launcher = data;
+
+  launcher->changed_id = 0;
+  take_snapshot (launcher);
+  check_finished (launcher);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_changed (gpointer data)
+{
+  KrLauncher *launcher = data;
+
+  if (launcher->changed_id == 0)
+    launcher->changed_id = g_idle_add (on_changed_idle, launcher);
+}
+
+static gboolean
+on_tick (gpointer data)
+{
+  KrLauncher *launcher = data;
+
+  for (guint i = 0; i < launcher->files->len; i++)
+    kr_supervised_tick (launcher->files->pdata[i]);
+  take_snapshot (launcher);
+  check_finished (launcher);
+  return G_SOURCE_CONTINUE;
+}
+
+static const KrSupervisedCallbacks supervised_callbacks = {
+    .changed = on_changed,
+    .happened = on_happened,
+};
+
+KrLauncher *
+kr_launcher_new (const KrLauncherCallbacks *callbacks, gpointer data)
+{
+  KrLauncher *launcher = g_new0 (KrLauncher, 1);
+
+  launcher->callbacks = callbacks;
+  launcher->data = data;
+  launcher->started_utc_us = g_get_real_time ();
+  launcher->instance = kr_instance_id_new (launcher->started_utc_us);
+  launcher->files = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_supervised_free);
+  launcher->history = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_recovery_free);
+  return launcher;
+}
+
+void
+kr_launcher_free (KrLauncher *launcher)
+{
+  if (launcher == NULL)
+    return;
+  g_clear_handle_id (&launcher->tick_id, g_source_remove);
+  g_ptr_array_unref (launcher->files);
+  g_clear_handle_id (&launcher->changed_id, g_source_remove);
+  g_ptr_array_unref (launcher->history);
+  kr_snapshot_unref (launcher->snapshot);
+  g_free (launcher->instance);
+  g_free (launcher);
+}
+
+void
+kr_launcher_add (KrLauncher *launcher, KrPipelineFile *file, const char *text, GHashTable *set)
+{
+  g_ptr_array_add (launcher->files,
+                   kr_supervised_new (file, text, set, &supervised_callbacks, launcher));
+}
+
+void
+kr_launcher_start (KrLauncher *launcher)
+{
+  for (guint i = 0; i < launcher->files->len; i++)
+    kr_supervised_start (launcher->files->pdata[i]);
+  launcher->tick_id = g_timeout_add (1000, on_tick, launcher);
+  on_changed (launcher);
+}
+
+void
+kr_launcher_stop (KrLauncher *launcher)
+{
+  launcher->n_stops++;
+  for (guint i = 0; i < launcher->files->len; i++)
+    kr_supervised_stop (launcher->files->pdata[i], launcher->n_stops > 1);
+  on_changed (launcher);
+}
+
+void
+kr_launcher_set_destination (KrLauncher *launcher, const char *file,
+                             const KrDestinationProbe *probe)
+{
+  for (guint i = 0; i < launcher->files->len; i++) {
+    if (g_strcmp0 (kr_supervised_get_name (launcher->files->pdata[i]), file) == 0)
+      kr_supervised_set_destination (launcher->files->pdata[i], probe);
+  }
+}

@@ -1,0 +1,64 @@
+/* keeprolling - the supervisor: clock, timers, children and actions wired together
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#pragma once
+
+#include <glib.h>
+
+#include "launcher/core/pipeline-file.h"
+#include "launcher/core/snapshot.h"
+#include "launcher/core/worker-event.h"
+
+G_BEGIN_DECLS
+
+/* Carries out what core/supervisor decides, for each file apart: one file's trouble never
+ * reaches another. Main thread only; disks are touched on other threads alone. Never
+ * initialises GStreamer. */
+
+typedef struct _KrLauncher KrLauncher;
+
+typedef struct {
+  /* Every file has come to its end. */
+  void (*finished) (KrLauncher *launcher, int exit_code, gpointer data);
+  /* There is a new snapshot: at least one per second. May be NULL. */
+  void (*snapshot) (KrLauncher *launcher, KrSnapshot *snapshot, gpointer data);
+  /* Something that people may want to hear of. @pipeline is "" for the worker as a whole, @kind
+   * a word such as "crash" or "reconnect", @details (nullable) an a{sv}. May be NULL. */
+  void (*event) (KrLauncher *launcher, const char *file, const char *pipeline, const char *kind,
+                 const char *text, GVariant *details, gpointer data);
+} KrLauncherCallbacks;
+
+KrLauncher *kr_launcher_new (const KrLauncherCallbacks *callbacks, gpointer data);
+/* Workers that still live are left to themselves: they finish their files and end. */
+void kr_launcher_free (KrLauncher *launcher);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrLauncher, kr_launcher_free)
+
+/**
+ * kr_launcher_add:
+ * @file: (transfer full): what to run
+ * @text: its text, which the worker gets
+ * @set: (nullable): --set values; a reference is taken
+ */
+void kr_launcher_add (KrLauncher *launcher, KrPipelineFile *file, const char *text,
+                      GHashTable *set);
+
+/* Starts all files. */
+void kr_launcher_start (KrLauncher *launcher);
+
+/* The first call lets every worker finish its files, the second ends them at once. */
+void kr_launcher_stop (KrLauncher *launcher);
+
+/* The present one; take a reference to keep it. */
+KrSnapshot *kr_launcher_get_snapshot (KrLauncher *launcher);
+
+/**
+ * kr_launcher_set_destination:
+ * @file: name of a file
+ * @probe: what asking its CheckURL gave
+ *
+ * What the next verdict on the file takes into account.
+ */
+void kr_launcher_set_destination (KrLauncher *launcher, const char *file,
+                                  const KrDestinationProbe *probe);
+
+G_END_DECLS

@@ -1,0 +1,757 @@
+/* keeprolling - one pipeline file and its workers
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/app/supervised.h"
+
+#include <string.h>
+
+#include "launcher/app/disk-job.h"
+#include "launcher/app/log.h"
+#include "launcher/app/supervised-private.h"
+#include "launcher/core/exit-code.h"
+#include "launcher/core/redact.h"
+
+/* How long the end waits for a disk that gives a leftover its name. */
+#define RESCUE_PATIENCE_US (10 * G_TIME_SPAN_SECOND)
+
+static void send (KrSupervised *s, const KrSupervisorEvent *event);
+
+static const char *
+name_of (const KrSupervised *s)
+{
+  return s->file->name;
+}
+
+static KrWorker *
+find_worker (const KrSupervised *s, guint serial)
+{
+  for (guint i = 0; i < s->workers->len; i++) {
+    KrWorker *worker = s->workers->pdata[i];
+
+    if (worker->serial == serial)
+      return worker;
+  }
+  return NULL;
+}
+
+static const char *
+pipeline_name (const KrSupervised *s, guint i)
+{
+  const KrPipelineSpec *spec = s->file->pipelines->pdata[i];
+
+  return spec->name;
+}
+
+static void
+happened (KrSupervised *s, KrLayer layer, const char *pipeline, const char *kind,
+          const char *text, double seconds, GVariant *details)
+{
+  g_autofree char *clean = kr_redact (text);
+
+  s->callbacks->happened (s, layer, pipeline, kind, clean, seconds, details, s->data);
+}
+
+static void
+set_reason (KrSupervised *s, const char *reason)
+{
+  g_free (s->last_reason);
+  s->last_reason = kr_redact (reason);
+}
+
+/* --- readiness ------------------------------------------------------------------------- */
+
+/* Whether @worker does all that the one before it did. After the startup grace the rest counts
+ * too: a source that left in between must not keep the others from counting as recorded. */
+static gboolean
+is_ready (const KrSupervised *s, const KrWorker *worker, gint64 now)
+{
+  gboolean any = FALSE;
+  gboolean all_wanted = TRUE;
+  gboolean late = now - worker->started > s->machine.policy.startup_grace_us;
+
+  for (guint i = 0; i < s->file->pipelines->len; i++) {
+    gboolean records = kr_worker_records_well (worker, pipeline_name (s, i));
+
+    any |= records;
+    if (worker->wanted != NULL && worker->wanted[i] && !records)
+      all_wanted = FALSE;
+  }
+  return any && (all_wanted || (late && worker->serial == s->machine.current));
+}
+
+/* What @worker records now is what its successor must record. */
+static gboolean *
+what_it_records (const KrSupervised *s, const KrWorker *worker)
+{
+  gboolean *wanted = g_new0 (gboolean, s->file->pipelines->len);
+
+  for (guint i = 0; i < s->file->pipelines->len; i++)
+    wanted[i] = kr_worker_records (worker, pipeline_name (s, i));
+  return wanted;
+}
+
+static void
+check_ready (KrSupervised *s, KrWorker *worker, gint64 now)
+{
+  KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_READY, .serial = worker->serial};
+
+  if (worker->ready || !is_ready (s, worker, now))
+    return;
+  if (worker->serial != s->machine.next && worker->serial != s->machine.current)
+    return;
+  if (s->machine.state == KR_SUPERVISOR_REPLACING && worker->serial != s->machine.next)
+    return;
+  worker->ready = TRUE;
+  send (s, &event);
+}
+
+/* --- verdicts -------------------------------------------------------------------------- */
+
+static void
+judge (KrSupervised *s, gint64 now)
+{
+  KrWorker *worker = find_worker (s, s->machine.current);
+  guint n = s->file->pipelines->len;
+  g_autofree const char **names = g_new0 (const char *, n);
+  KrWorkerSample sample = {
+      .now_utc_us = g_get_real_time (),
+      .in_grace = now < s->machine.grace_until,
+      .heartbeat_age_us =
+          worker != NULL && worker->heartbeat != 0 ? now - worker->heartbeat : -1,
+      .hang_limit_us = s->machine.policy.hang_limit_us,
+      .io_age_us = worker != NULL ? worker->io_age_us : -1,
+      .destination = s->destination,
+  };
+
+  if (worker != NULL) {
+    sample.has_rss = worker->usage.known || worker->reported_rss > 0;
+    sample.rss = worker->usage.known ? worker->usage.rss : worker->reported_rss;
+  }
+  for (guint i = 0; i < n; i++) {
+    names[i] = pipeline_name (s, i);
+    kr_health_judge (&s->file->health, s->file->pipelines->pdata[i],
+                     worker != NULL ? kr_worker_find_report (worker, names[i]) : NULL, &sample,
+                     &s->health[i]);
+  }
+  kr_health_sum_up (s->health, names, n, &s->verdict);
+}
+
+static gboolean
+takes_verdicts (const KrSupervised *s)
+{
+  return s->machine.state == KR_SUPERVISOR_STARTING ||
+         s->machine.state == KR_SUPERVISOR_RUNNING ||
+         s->machine.state == KR_SUPERVISOR_UNHEALTHY ||
+         s->machine.state == KR_SUPERVISOR_REPLACING;
+}
+
+/* A verdict each IntervalSec, or when there is no need to wait. */
+static void
+send_verdict (KrSupervised *s, gint64 now)
+{
+  const KrWorker *worker = find_worker (s, s->machine.current);
+  KrSupervisorEvent event = {
+      .type = KR_SUPERVISOR_EVENT_VERDICT,
+      .bad = s->verdict.bad,
+      .at_once = s->verdict.at_once,
+      .harmful = s->verdict.harmful,
+      .reason = s->verdict.reason,
+  };
+
+  if (!takes_verdicts (s) || worker == NULL)
+    return;
+  if (now < s->next_verdict && !s->verdict.at_once)
+    return;
+  s->next_verdict = now + s->file->health.interval_us;
+  event.writing = kr_worker_is_writing (worker, now);
+  send (s, &event);
+  if (s->machine.state == KR_SUPERVISOR_UNHEALTHY &&
+      s->machine.bad < s->machine.policy.threshold)
+    kr_log (G_LOG_LEVEL_WARNING, name_of (s), NULL,
+            "unhealthy, %u of %u verdicts: %s; at %u the worker is replaced", s->machine.bad,
+            s->machine.policy.threshold, s->verdict.reason, s->machine.policy.threshold);
+}
+
+/* --- what workers say ------------------------------------------------------------------ */
+
+static void
+on_report (KrWorker *worker, const KrWorkerMessage *message, gint64 now)
+{
+  KrSupervised *s = worker->owner;
+  KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_HEARTBEAT, .serial = worker->serial};
+
+  kr_worker_take_report (worker, message, now);
+  kr_worker_process_get_usage (worker->process, &worker->usage);
+  send (s, &event);
+  check_ready (s, worker, now);
+  if (worker->serial == s->machine.current) {
+    judge (s, now);
+    if (s->verdict.at_once)
+      send_verdict (s, now);
+  }
+}
+
+static void
+on_event (KrWorker *worker, const KrWorkerMessage *message)
+{
+  KrSupervised *s = worker->owner;
+  const char *location = NULL;
+  double seconds = -1;
+
+  if (message->details != NULL) {
+    if (g_variant_lookup (message->details, "location", "&s", &location) ||
+        g_variant_lookup (message->details, "path", "&s", &location))
+      kr_worker_note_open_file (worker, location);
+    if (!g_variant_lookup (message->details, "seconds", "d", &seconds))
+      seconds = -1;
+  }
+  happened (s, KR_LAYER_PIPELINE, message->pipeline, kr_worker_event_kind_name (message->kind),
+            message->text, seconds, message->details);
+}
+
+static void
+on_message (KrWorkerProcess *process, const KrWorkerMessage *message, gpointer data)
+{
+  KrWorker *worker = data;
+  KrSupervised *s = worker->owner;
+  KrSupervisorEvent hello = {.type = KR_SUPERVISOR_EVENT_HELLO, .serial = worker->serial};
+
+  switch (message->type) {
+  case KR_WORKER_MESSAGE_HELLO:
+    g_free (worker->version);
+    worker->version = g_strdup (message->version);
+    send (s, &hello);
+    break;
+  case KR_WORKER_MESSAGE_REPORT:
+    on_report (worker, message, g_get_monotonic_time ());
+    break;
+  case KR_WORKER_MESSAGE_EVENT:
+    on_event (worker, message);
+    break;
+  case KR_WORKER_MESSAGE_BYE: /* its exit status says it again */
+    break;
+  case KR_WORKER_MESSAGE_CONFIG:
+  case KR_WORKER_MESSAGE_STOP:
+  case KR_N_WORKER_MESSAGES:
+    kr_log (G_LOG_LEVEL_WARNING, name_of (s), NULL,
+            "worker %u sent a message that only a supervisor sends; ignored", worker->serial);
+    break;
+  }
+}
+
+static void
+on_garbled (KrWorkerProcess *process, const GError *error, gpointer data)
+{
+  KrWorker *worker = data;
+
+  worker->garbled++;
+  kr_log (G_LOG_LEVEL_WARNING, name_of (worker->owner), NULL,
+          "worker %u sent a line that makes no sense (%s); it does not count as a sign of life",
+          worker->serial, error->message);
+}
+
+/* Its counters go on in those of its successors. */
+static void
+keep_counters (KrSupervised *s, const KrWorker *worker)
+{
+  for (guint i = 0; i < s->before->len; i++) {
+    KrPipelineReport *before = s->before->pdata[i];
+    const KrPipelineReport *report = kr_worker_find_report (worker, before->name);
+
+    if (report != NULL)
+      kr_pipeline_report_carry_on (before, report);
+  }
+}
+
+/* --- rescue ---------------------------------------------------------------------------- */
+
+static void
+on_rescued (GPtrArray *rescued, gpointer data)
+{
+  KrSupervised *s = data;
+
+  s->rescues--;
+  for (guint i = 0; i < rescued->len; i++) {
+    const KrRescued *one = rescued->pdata[i];
+    g_autofree char *text = NULL;
+
+    if (g_strcmp0 (one->action, "failed") == 0)
+      text = g_strdup_printf ("the unfinished file %s could not be recovered: %s; keeprolling "
+                              "recover can try again",
+                              one->temp_path, one->detail);
+    else
+      text = g_strdup_printf ("unfinished file %s %s%s%s", one->temp_path, one->action,
+                              one->path != NULL ? ": now " : "",
+                              one->path != NULL ? one->path : "");
+    kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL, "%s", text);
+    happened (s, KR_LAYER_WATCHDOG, "", "file-recovered", text, -1, NULL);
+  }
+  s->callbacks->changed (s->data);
+}
+
+static void
+rescue_files (KrSupervised *s, const KrWorker *worker)
+{
+  g_autoptr (GPtrArray) paths = kr_worker_temp_paths (worker);
+
+  if (paths->len == 0)
+    return;
+  s->rescues++;
+  kr_disk_job_rescue (paths, s->cancellable, on_rescued, s);
+}
+
+/* --- actions --------------------------------------------------------------------------- */
+
+static void
+on_exited (KrWorkerProcess *process, int code, int signal, gpointer data)
+{
+  KrWorker *worker = data;
+  KrSupervised *s = worker->owner;
+  KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_EXITED,
+                             .serial = worker->serial,
+                             .code = code,
+                             .signal = signal};
+
+  if (worker->serial == s->machine.old && signal == 0)
+    kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL,
+            "the old worker has finished its files and ended (status %d)", code);
+  send (s, &event);
+  keep_counters (s, worker);
+  g_ptr_array_remove_fast (s->workers, worker);
+  s->callbacks->changed (s->data);
+}
+
+static const KrWorkerProcessCallbacks process_callbacks = {
+    .message = on_message,
+    .garbled = on_garbled,
+    .exited = on_exited,
+};
+
+/* The one whose work @worker takes over. */
+static const KrWorker *
+predecessor (const KrSupervised *s, const KrWorker *worker)
+{
+  const KrWorker *best = NULL;
+
+  for (guint i = 0; i < s->workers->len; i++) {
+    const KrWorker *other = s->workers->pdata[i];
+
+    if (other != worker && other->reports->len > 0 &&
+        (best == NULL || other->serial > best->serial))
+      best = other;
+  }
+  return best;
+}
+
+static void
+act_spawn (KrSupervised *s, guint serial, gboolean overlap)
+{
+  KrWorker *worker = kr_worker_new (s, serial);
+  g_autoptr (KrWorkerMessage) config =
+      kr_worker_message_new_config (s->file->path, s->text, s->set, worker->instance);
+  g_autoptr (GError) error = NULL;
+  const KrWorker *before;
+
+  g_ptr_array_add (s->workers, worker);
+  before = predecessor (s, worker);
+  if (before != NULL)
+    worker->wanted = what_it_records (s, before);
+  s->next_verdict = MAX (s->next_verdict, worker->started + s->file->health.interval_us);
+  worker->process = kr_worker_process_spawn (config, &process_callbacks, worker, &error);
+  if (worker->process == NULL) {
+    KrSupervisorEvent event = {
+        .type = KR_SUPERVISOR_EVENT_SPAWN_FAILED, .serial = serial, .reason = error->message};
+
+    g_ptr_array_remove_fast (s->workers, worker);
+    send (s, &event);
+    return;
+  }
+  kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL,
+          "worker %u started%s (process %" G_GINT64_FORMAT ")", serial,
+          overlap ? " beside the old one" : "", kr_worker_process_get_pid (worker->process));
+}
+
+/* What people read about an alert: what happened, why, what happens next. */
+static char *
+alert_text (const KrSupervisorAction *action)
+{
+  const char *why = action->reason;
+
+  switch (action->alert) {
+  case KR_ALERT_CRASH:
+    if (action->seconds > 0)
+      return g_strdup_printf ("the worker is gone (%s); the next one starts in %.0f s", why,
+                              action->seconds);
+    return g_strdup_printf ("the worker is gone (%s); the next one starts now", why);
+  case KR_ALERT_HANG:
+    return g_strdup_printf ("the worker hangs (%s); it is being killed and replaced", why);
+  case KR_ALERT_REPLACEMENT:
+    return g_strdup_printf ("the worker is being replaced: %s", why);
+  case KR_ALERT_REPLACED:
+    return g_strdup ("the new worker records; the old one finishes its files and ends");
+  case KR_ALERT_REPLACE_FAILED:
+    return g_strdup_printf ("the new worker did not take over (%s); the old one goes on", why);
+  case KR_ALERT_GAVE_UP:
+    return g_strdup_printf ("the worker %s: starting it again cannot help, so nothing records "
+                            "this file until somebody looks at it",
+                            why);
+  case KR_ALERT_DONE:
+    return g_strdup_printf ("the worker has ended by itself (%s), as its pipelines wanted",
+                            why);
+  case KR_ALERT_KILLED:
+    return g_strdup_printf ("a worker is being killed: %s; its files will be recovered", why);
+  case KR_ALERT_MONITOR_PAUSED:
+    return g_strdup_printf (
+        "the supervisor itself stood still for %.1f s; what it did not hear "
+        "meanwhile is held against nobody",
+        action->seconds);
+  case KR_N_ALERTS:
+    break;
+  }
+  g_return_val_if_reached (NULL);
+}
+
+static GLogLevelFlags
+alert_level (KrAlert alert)
+{
+  if (alert == KR_ALERT_GAVE_UP)
+    return G_LOG_LEVEL_CRITICAL;
+  if (alert == KR_ALERT_REPLACED || alert == KR_ALERT_DONE)
+    return G_LOG_LEVEL_MESSAGE;
+  return G_LOG_LEVEL_WARNING;
+}
+
+static void
+act_alert (KrSupervised *s, const KrSupervisorAction *action)
+{
+  g_autofree char *text = alert_text (action);
+
+  kr_log (alert_level (action->alert), name_of (s), NULL, "%s", text);
+  if (action->alert != KR_ALERT_REPLACED && action->alert != KR_ALERT_DONE &&
+      action->alert != KR_ALERT_MONITOR_PAUSED)
+    set_reason (s, action->reason);
+  if (action->alert == KR_ALERT_KILLED && s->machine.state == KR_SUPERVISOR_STOPPING)
+    s->had_to_kill = TRUE;
+  happened (s, KR_LAYER_WATCHDOG, "", kr_alert_name (action->alert), text, -1, NULL);
+}
+
+static void
+act_recovered (KrSupervised *s, const KrSupervisorAction *action)
+{
+  g_autofree char *text =
+      g_strdup_printf ("records again after %.1f s (%s)", action->seconds, action->reason);
+
+  s->last_recovery_s = action->seconds;
+  kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL, "%s", text);
+  happened (s, KR_LAYER_WATCHDOG, "", "recovered", text, action->seconds, NULL);
+}
+
+static void
+carry_out (KrSupervised *s, const KrSupervisorAction *action)
+{
+  KrWorker *worker = find_worker (s, action->serial);
+
+  switch (action->type) {
+  case KR_SUPERVISOR_ACTION_SPAWN:
+    act_spawn (s, action->serial, action->overlap);
+    break;
+  case KR_SUPERVISOR_ACTION_STOP:
+    if (worker != NULL)
+      kr_worker_process_stop (worker->process);
+    break;
+  case KR_SUPERVISOR_ACTION_KILL:
+    if (s->machine.state == KR_SUPERVISOR_STOPPING)
+      s->had_to_kill = TRUE;
+    if (worker != NULL)
+      kr_worker_process_kill (worker->process);
+    break;
+  case KR_SUPERVISOR_ACTION_RECOVER:
+    if (worker != NULL)
+      rescue_files (s, worker);
+    break;
+  case KR_SUPERVISOR_ACTION_PROMOTE: /* the machine knows, and nobody else needs to */
+    break;
+  case KR_SUPERVISOR_ACTION_ALERT:
+    act_alert (s, action);
+    break;
+  case KR_SUPERVISOR_ACTION_RECOVERED:
+    act_recovered (s, action);
+    break;
+  case KR_N_SUPERVISOR_ACTIONS:
+    g_return_if_reached ();
+  }
+}
+
+/* --- the machine ----------------------------------------------------------------------- */
+
+static void
+tick (KrSupervised *s, gint64 now)
+{
+  const KrWorker *worker = find_worker (s, s->machine.current);
+  KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_TICK};
+
+  event.writing = worker != NULL && kr_worker_is_writing (worker, now);
+  send (s, &event);
+}
+
+static gboolean
+on_deadline (gpointer data)
+{
+  KrSupervised *s = data;
+
+  s->deadline_id = 0;
+  tick (s, g_get_monotonic_time ());
+  return G_SOURCE_REMOVE;
+}
+
+/* The tick of each second is soon enough for most; a short back-off is not to wait for it. */
+static void
+arm_deadline (KrSupervised *s)
+{
+  gint64 left = kr_supervisor_deadline (&s->machine) - g_get_monotonic_time ();
+
+  g_clear_handle_id (&s->deadline_id, g_source_remove);
+  if (left < G_TIME_SPAN_SECOND)
+    s->deadline_id = g_timeout_add ((guint)(MAX (left, 0) / 1000 + 1), on_deadline, s);
+}
+
+/* Feeds the machine and carries out what it decides. Actions can lead to further events. */
+static void
+send (KrSupervised *s, const KrSupervisorEvent *event)
+{
+  KrSupervisorState before = s->machine.state;
+  KrSupervisorActions actions;
+
+  if (!kr_supervisor_handle (&s->machine, event, g_get_monotonic_time (), &actions)) {
+    kr_log (G_LOG_LEVEL_DEBUG, name_of (s), NULL,
+            "event %s of worker %u has no place in state %s",
+            kr_supervisor_event_name (event->type), event->serial,
+            kr_supervisor_state_name (before));
+    return;
+  }
+  for (guint i = 0; i < actions.n; i++)
+    carry_out (s, &actions.items[i]);
+  arm_deadline (s);
+  if (s->machine.state != before)
+    s->callbacks->changed (s->data);
+}
+
+/* --- a silent worker's files ------------------------------------------------------------- */
+
+static void
+on_measured (guint64 bytes, gpointer data)
+{
+  KrSupervised *s = data;
+  KrWorker *worker = find_worker (s, s->measuring);
+
+  s->measuring = 0;
+  if (worker == NULL)
+    return;
+  if (worker->measured != 0 && bytes > worker->measured)
+    worker->wrote_at = g_get_monotonic_time ();
+  worker->measured = bytes;
+}
+
+/* A worker that has fallen silent may write on all the same: only its files can tell. */
+static void
+measure_silent_worker (KrSupervised *s, const KrWorker *worker, gint64 now)
+{
+  g_autoptr (GPtrArray) paths = NULL;
+
+  if (s->measuring != 0 || now - worker->heartbeat < KR_HEARTBEAT_WARN_US)
+    return;
+  paths = kr_worker_temp_paths (worker);
+  if (paths->len == 0)
+    return;
+  s->measuring = worker->serial;
+  kr_disk_job_measure (paths, s->cancellable, on_measured, s);
+}
+
+/* --- public ---------------------------------------------------------------------------- */
+
+KrSupervised *
+kr_supervised_new (KrPipelineFile *file, const char *text, GHashTable *set,
+                   const KrSupervisedCallbacks *callbacks, gpointer data)
+{
+  KrSupervised *s = g_new0 (KrSupervised, 1);
+  KrSupervisorPolicy policy;
+
+  s->file = file;
+  s->text = g_strdup (text);
+  s->set = set != NULL ? g_hash_table_ref (set) : NULL;
+  s->callbacks = callbacks;
+  s->data = data;
+  s->workers = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_worker_free);
+  s->before = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_report_free);
+  s->health = g_new0 (KrHealthReport, file->pipelines->len);
+  s->cancellable = g_cancellable_new ();
+  s->last_reason = g_strdup ("");
+  s->last_recovery_s = -1;
+  for (guint i = 0; i < file->pipelines->len; i++) {
+    const KrPipelineSpec *spec = file->pipelines->pdata[i];
+    KrPipelineReport *before = kr_pipeline_report_new (spec->name);
+
+    g_free (before->camera);
+    before->camera = g_strdup (spec->camera);
+    g_ptr_array_add (s->before, before);
+  }
+  kr_supervisor_policy_from_file (&policy, file);
+  kr_supervisor_init (&s->machine, &policy, g_get_monotonic_time ());
+  judge (s, g_get_monotonic_time ());
+  return s;
+}
+
+void
+kr_supervised_free (KrSupervised *supervised)
+{
+  if (supervised == NULL)
+    return;
+  g_cancellable_cancel (supervised->cancellable);
+  g_object_unref (supervised->cancellable);
+  g_clear_handle_id (&supervised->deadline_id, g_source_remove);
+  g_ptr_array_unref (supervised->workers);
+  g_ptr_array_unref (supervised->before);
+  g_clear_pointer (&supervised->set, g_hash_table_unref);
+  kr_pipeline_file_free (supervised->file);
+  g_free (supervised->health);
+  g_free (supervised->text);
+  g_free (supervised->last_reason);
+  g_free (supervised);
+}
+
+const char *
+kr_supervised_get_name (const KrSupervised *supervised)
+{
+  return name_of (supervised);
+}
+
+void
+kr_supervised_start (KrSupervised *supervised)
+{
+  KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_START};
+
+  send (supervised, &event);
+}
+
+void
+kr_supervised_stop (KrSupervised *supervised, gboolean force)
+{
+  KrSupervisorEvent event = {.type =
+                                 force ? KR_SUPERVISOR_EVENT_FORCE : KR_SUPERVISOR_EVENT_STOP};
+
+  send (supervised, &event);
+}
+
+void
+kr_supervised_tick (KrSupervised *supervised)
+{
+  gint64 now = g_get_monotonic_time ();
+  KrWorker *worker = find_worker (supervised, supervised->machine.current);
+
+  if (worker != NULL) {
+    measure_silent_worker (supervised, worker, now);
+    if (supervised->machine.last_serial % 8 == (guint)(now / G_TIME_SPAN_SECOND % 8))
+      worker->fds = kr_worker_process_count_fds (worker->process);
+  }
+  tick (supervised, now);
+  judge (supervised, now);
+  send_verdict (supervised, now);
+}
+
+gboolean
+kr_supervised_is_final (const KrSupervised *supervised)
+{
+  if (!kr_supervisor_state_is_final (supervised->machine.state) ||
+      kr_supervisor_n_workers (&supervised->machine) > 0)
+    return FALSE;
+  return supervised->rescues == 0 ||
+         g_get_monotonic_time () - supervised->machine.since > RESCUE_PATIENCE_US;
+}
+
+int
+kr_supervised_get_exit_code (const KrSupervised *supervised)
+{
+  if (supervised->machine.exit_code != 0)
+    return supervised->machine.exit_code;
+  return supervised->had_to_kill ? KR_EXIT_TEMP_FAIL : KR_EXIT_OK;
+}
+
+void
+kr_supervised_set_destination (KrSupervised *supervised, const KrDestinationProbe *probe)
+{
+  supervised->destination = *probe;
+}
+
+/* --- snapshot -------------------------------------------------------------------------- */
+
+static KrPipelineReport *
+merge_reports (const KrSupervised *s, const KrWorker *current, const KrPipelineReport *before)
+{
+  const KrPipelineReport *report =
+      current != NULL ? kr_worker_find_report (current, before->name) : NULL;
+  KrPipelineReport *merged;
+
+  if (report != NULL) {
+    merged = kr_pipeline_report_copy (report);
+  } else {
+    merged = kr_pipeline_report_new (before->name);
+    g_free (merged->camera);
+    merged->camera = g_strdup (before->camera);
+  }
+  kr_pipeline_report_carry_on (merged, before);
+  for (guint i = 0; i < s->workers->len; i++) {
+    const KrWorker *other = s->workers->pdata[i];
+    const KrPipelineReport *beside =
+        other != current ? kr_worker_find_report (other, before->name) : NULL;
+
+    if (beside != NULL)
+      kr_pipeline_report_carry_on (merged, beside);
+  }
+  return merged;
+}
+
+static void
+snapshot_workers (const KrSupervised *s, KrFileSnapshot *snapshot, gint64 now)
+{
+  for (guint role = 0; role < KR_N_WORKER_ROLES; role++) {
+    for (guint i = 0; i < s->workers->len; i++) {
+      KrWorkerRole its_role;
+      const KrWorker *worker = s->workers->pdata[i];
+
+      if (kr_supervisor_role (&s->machine, worker->serial, &its_role) && its_role == role)
+        g_ptr_array_add (snapshot->workers, kr_worker_take_snapshot (worker, role, now));
+    }
+  }
+}
+
+KrFileSnapshot *
+kr_supervised_take_snapshot (const KrSupervised *s)
+{
+  KrFileSnapshot *snapshot = kr_file_snapshot_new (s->file->path, name_of (s));
+  gint64 now = g_get_monotonic_time ();
+  gint64 to_utc = g_get_real_time () - now;
+  const KrWorker *current = find_worker (s, s->machine.current);
+
+  snapshot->state = s->machine.state;
+  snapshot->since_utc_us = s->machine.since + to_utc;
+  if (s->machine.state == KR_SUPERVISOR_BACKOFF)
+    snapshot->next_start_utc_us = s->machine.deadline + to_utc;
+  snapshot->exit_code = s->machine.exit_code;
+  snapshot->consecutive_bad = s->machine.bad;
+  snapshot->threshold = s->machine.policy.threshold;
+  snapshot->verdict = s->verdict;
+  snapshot->crashes = s->machine.crashes + s->machine.hangs;
+  snapshot->replacements = s->machine.replacements;
+  g_free (snapshot->last_reason);
+  snapshot->last_reason = g_strdup (s->last_reason);
+  snapshot->last_recovery_s = s->last_recovery_s;
+  snapshot_workers (s, snapshot, now);
+  for (guint i = 0; i < s->before->len; i++) {
+    KrPipelineSnapshot *pipeline =
+        kr_pipeline_snapshot_new (merge_reports (s, current, s->before->pdata[i]));
+
+    pipeline->health = s->health[i];
+    g_ptr_array_add (snapshot->pipelines, pipeline);
+  }
+  return snapshot;
+}

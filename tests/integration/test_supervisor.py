@@ -1,0 +1,432 @@
+#!/usr/bin/env python3
+# keeprolling - layer 2 against workers that crash, hang, lie and linger
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The real supervisor with the test double of tests/support/fake_worker.py as its workers: what
+matters here is which process lives when, not media."""
+
+import os
+import pathlib
+import signal
+import stat
+import time
+
+from support import KEEPROLLING, LONG, SOURCE, check, run, test
+
+FAKE = SOURCE / 'tests' / 'support' / 'fake_worker.py'
+RECORD = '[Pipeline record]\nLaunch = fakesrc ! fakesink\n{more}\n[Health]\nIntervalSec = 1s\n' \
+         'Threshold = 3\nStartupGraceSec = 2s\n{health}\n[Handover]\nTimeoutReadySec = 10s\n'
+
+
+class Log:
+    """What the workers of one file went through."""
+
+    def __init__(self, t, name):
+        self.path = t.dir / f'{name}.log'
+
+    def rows(self):
+        if not self.path.exists():
+            return []
+        rows = [row.split(' ', 2) for row in self.path.read_text().splitlines()]
+        return [(int(pid), float(at), word) for pid, at, word in rows]
+
+    def starts(self):
+        return [row for row in self.rows() if row[2].startswith('start')]
+
+    def words(self, pid):
+        return [word for its, _, word in self.rows() if its == pid]
+
+
+def write_file(t, name='cam', plan='', more='', health=''):
+    path = t.dir / f'{name}.pipeline'
+    path.write_text(RECORD.format(more=more, health=health))
+    (t.dir / f'{name}.plan').write_text(plan)
+    return path
+
+
+def start(t, *files, **options):
+    return t.run_pipeline(*files, KEEPROLLING_WORKER=FAKE, KR_FAKE_DIR=t.dir, **options)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+        return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def records(t, name, n):
+    """Pid of the n-th worker (from 1) once it writes."""
+    log = Log(t, name)
+    pid = t.wait(lambda: len(log.starts()) >= n and log.starts()[n - 1][0],
+                 f'worker {n} of {name} starts', limit=60)
+    t.wait(lambda: list(t.dir.glob(f'{name}-*.recording.ts')), f'worker {n} of {name} writes')
+    return pid
+
+
+def recording_files(t, name='cam'):
+    return sorted(path.name for path in t.dir.glob(f'{name}-*.recording.ts'))
+
+
+def final_files(t, name='cam'):
+    return sorted(path.name for path in t.dir.glob(f'{name}-*.ts')
+                  if '.recording.' not in path.name)
+
+
+def stop(t, supervisor, code=0):
+    got = supervisor.stop()
+    check(got == code, f'ended with {got}, not {code}:\n{supervisor.output()}')
+
+
+@test
+def stops_in_good_order(t):
+    supervisor = start(t, write_file(t))
+    pid = records(t, 'cam', 1)
+    stop(t, supervisor)
+    check(Log(t, 'cam').words(pid) == ['start ok', 'stop', 'finish'], Log(t, 'cam').rows())
+    check(not recording_files(t) and len(final_files(t)) == 1, 'the file is finished')
+    check(not alive(pid), 'the worker is gone')
+
+
+@test
+def second_signal_forces(t):
+    supervisor = start(t, write_file(t, plan='deaf'))
+    pid = records(t, 'cam', 1)
+    began = time.monotonic()
+    supervisor.send(signal.SIGINT)
+    t.wait(lambda: 'stop' in Log(t, 'cam').words(pid), 'the worker is told to stop')
+    supervisor.send(signal.SIGINT)
+    code = supervisor.wait()
+    check(code == 75, f'ended with {code}, not 75: a file was not finished in time')
+    check(time.monotonic() - began < 15, 'well before TimeoutStopSec')
+    check(not alive(pid), 'the worker is gone')
+    check('sigint' not in Log(t, 'cam').words(pid), 'Ctrl-C is for the supervisor alone')
+    check(recording_files(t) or list(t.dir.glob('cam-*.ts')), 'what was recorded is still there')
+
+
+@test
+def deadline_forces(t):
+    supervisor = start(t, write_file(t, plan='deaf', more='TimeoutStopSec = 1s'))
+    pid = records(t, 'cam', 1)
+    code = supervisor.stop()
+    check(code == 75, f'ended with {code}, not 75')
+    check(not alive(pid), 'the worker is gone')
+
+
+@test
+def crash_is_restarted_at_once(t):
+    supervisor = start(t, write_file(t, plan='ok ok'))
+    pid = records(t, 'cam', 1)
+    t.wait(lambda: 'records again' not in supervisor.output() and recording_files(t), 'first file')
+    # Let it become ready: the second one then starts without delay.
+    time.sleep(0.5)
+    died = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == 2, 'a second worker')
+    t.note(f'new worker after {log.starts()[1][1] - died:.2f} s')
+    t.wait(lambda: 'records again' in supervisor.output(), 'the recovery is told')
+    # The old file gets out of the way of the new one.
+    t.wait(lambda: len(recording_files(t)) == 1, 'the leftover is dealt with')
+    stop(t, supervisor)
+    text = supervisor.output()
+    check('killed by signal 9' in text and 'the next one starts now' in text, text)
+
+
+@test(limit=120)
+def crashes_in_a_row_back_off(t):
+    # at once, 1 s, 2 s, 4 s; the rest of the row is core's own test
+    n = 12 if LONG else 5
+    supervisor = start(t, write_file(t, plan='crash:0.3 ' * n))
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == n + 1, f'{n + 1} starts', limit=1500 if LONG else 90)
+    crashes = [at for _, at, word in log.rows() if word == 'crash']
+    starts = [at for _, at, _ in log.starts()][1:]
+    delays = [start - crash for crash, start in zip(crashes, starts)]
+    t.note('delays: ' + ' '.join(f'{delay:.2f}' for delay in delays))
+    for i, delay in enumerate(delays):
+        wanted = 0 if i == 0 else min(2 ** (i - 1), 300)
+        check(delay >= wanted - 0.05, f'delay {i} is {delay:.2f} s, not {wanted} s')
+    records(t, 'cam', n + 1)
+    stop(t, supervisor)
+
+
+@test(limit=120)
+def killed_twelve_times(t):
+    """Where each one records well in between, with the back-off that the table of core has."""
+    supervisor = start(t, write_file(t))
+    n = 12 if LONG else 4
+    for i in range(n):
+        os.kill(records(t, 'cam', i + 1), signal.SIGKILL)
+    records(t, 'cam', n + 1)
+    stop(t, supervisor)
+    check(not recording_files(t), f'all have their final names: {recording_files(t)}')
+
+
+def hang(t, plan, word):
+    supervisor = start(t, write_file(t, plan=plan))
+    pid = records(t, 'cam', 1)
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == 2, 'a second worker', limit=60)
+    t.wait(lambda: not alive(pid), 'the first is gone')
+    t.note(f'replaced after {log.starts()[1][1] - log.starts()[0][1]:.1f} s')
+    t.wait(lambda: word in supervisor.output(), f'the log says: {word}')
+    t.wait(lambda: 'records again' in supervisor.output(), 'it records again')
+    stop(t, supervisor)
+
+
+@test
+def silent_worker_is_killed(t):
+    hang(t, 'silent ok', 'the worker hangs (no report for')
+
+
+@test
+def silent_worker_that_writes_is_replaced_beside(t):
+    hang(t, 'silent-writing ok', 'beside the old one')
+
+
+@test
+def garbled_worker_is_replaced(t):
+    hang(t, 'garbled ok', 'makes no sense')
+
+
+@test
+def flooding_worker_disturbs_nobody(t):
+    quiet = write_file(t, name='quiet')
+    flood = write_file(t, name='flood', plan='flood ok')
+    supervisor = start(t, quiet, flood)
+    records(t, 'quiet', 1)
+    records(t, 'flood', 2)
+    check(len(Log(t, 'quiet').starts()) == 1, 'the other worker is the same')
+    stop(t, supervisor)
+
+
+@test
+def stopped_process_is_killed(t):
+    supervisor = start(t, write_file(t))
+    pid = records(t, 'cam', 1)
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGSTOP)
+    records(t, 'cam', 2)
+    t.wait(lambda: not alive(pid), 'the stopped process is gone')
+    t.wait(lambda: len(recording_files(t)) == 1, 'its file is dealt with')
+    stop(t, supervisor)
+
+
+@test
+def worker_without_a_word_is_killed(t):
+    supervisor = start(t, write_file(t, plan='no-hello ok'))
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == 2, 'a second worker', limit=60)
+    records(t, 'cam', 2)
+    stop(t, supervisor)
+
+
+@test
+def stalled_worker_is_replaced(t):
+    supervisor = start(t, write_file(t, plan='stalled ok'))
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == 2, 'a second worker', limit=60)
+    records(t, 'cam', 2)
+    check('finish' in log.words(log.starts()[0][0]), 'the first was asked, not killed')
+    text = supervisor.output()
+    check('record: not growing (no-growth)' in text, text)
+    stop(t, supervisor)
+
+
+@test
+def absent_source_is_left_alone(t):
+    supervisor = start(t, write_file(t, plan='absent'))
+    log = Log(t, 'cam')
+    t.wait(log.starts, 'the worker starts')
+    time.sleep(8)   # more than grace + Threshold x IntervalSec
+    check(len(log.starts()) == 1, 'the worker is the same')
+    stop(t, supervisor)
+
+
+@test
+def failed_pipeline_is_taken_over_at_once(t):
+    supervisor = start(t, write_file(t, plan='failed ok'))
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == 2, 'a second worker', limit=60)
+    t.note(f'replaced after {log.starts()[1][1] - log.starts()[0][1]:.1f} s')
+    check('10 errors within 60 s' in supervisor.output(), 'the reason is named')
+    stop(t, supervisor)
+
+
+@test
+def hungry_worker_is_replaced_without_a_gap(t):
+    supervisor = start(t, write_file(t, plan='hungry:150 ok', health='MemoryMax = 100M'))
+    pid = records(t, 'cam', 1)
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == 2, 'a second worker', limit=60)
+    t.wait(lambda: not alive(pid), 'the first is gone')
+    finished = next(at for its, at, word in log.rows() if its == pid and word == 'stop')
+    check(finished > log.starts()[1][1], 'the old one recorded until the new one did')
+    check('memory, over the limit' in supervisor.output(), supervisor.output())
+    stop(t, supervisor)
+    check(len(final_files(t)) == 2 and not recording_files(t), 'both files are finished')
+
+
+@test
+def replacement_that_never_records_is_ended(t):
+    supervisor = start(t, write_file(t, plan='failed late:3600 ok', health=''))
+    log = Log(t, 'cam')
+    t.wait(lambda: len(log.starts()) == 2, 'a second worker', limit=60)
+    stop(t, supervisor)
+
+
+@test
+def lies_change_nothing(t):
+    supervisor = start(t, write_file(t, plan='lies'))
+    records(t, 'cam', 1)
+    time.sleep(4)
+    check(len(Log(t, 'cam').starts()) == 1, 'the worker is the same')
+    stop(t, supervisor)
+
+
+@test
+def one_files_trouble_is_its_own(t):
+    good = write_file(t, name='good')
+    bad = write_file(t, name='bad', plan='crash:0.2 silent garbled exit:65')
+    supervisor = start(t, good, bad)
+    log = Log(t, 'bad')
+    t.wait(lambda: 'starting it again cannot help' in supervisor.output(), 'bad gives up',
+           limit=90)
+    check(len(log.starts()) == 4, log.rows())
+    pid = Log(t, 'good').starts()[0][0]
+    check(len(Log(t, 'good').starts()) == 1 and alive(pid), 'good has the same worker')
+    check(supervisor.running(), 'and the supervisor goes on')
+    stop(t, supervisor)
+
+
+@test
+def exit_codes(t):
+    for word, more, wanted in (('exit:65', '', 65), ('exit:66', '', 66), ('exit:78', '', 78),
+                               ('exit:64', '', 64), ('exit:69', 'Restart = no', 69),
+                               ('exit:0', 'Restart = no', 0), ('exit:0', 'Restart = on-failure', 0),
+                               ('exit:74', 'Restart = no', 74)):
+        name = f'cam-{word.replace(":", "")}-{more[-7:].strip(" =")}'
+        supervisor = start(t, write_file(t, name=name, plan=word, more=more))
+        code = supervisor.wait()
+        check(code == wanted, f'{word} {more}: ended with {code}\n{supervisor.output()}')
+        check(len(Log(t, name).starts()) == 1, 'it was not started again')
+
+
+@test
+def supervisor_killed(t):
+    """kill -9 of the supervisor: the workers see the line end, finish their files and end."""
+    supervisor = start(t, write_file(t, name='one'), write_file(t, name='two'))
+    pids = [records(t, name, 1) for name in ('one', 'two')]
+    os.kill(supervisor.pid, signal.SIGKILL)
+    for name, pid in zip(('one', 'two'), pids):
+        t.wait(lambda: not alive(pid), f'the worker of {name} ends')
+        check(Log(t, name).words(pid) == ['start ok', 'eof', 'finish'], Log(t, name).rows())
+        check(final_files(t, name) and not recording_files(t, name), 'the file is finished')
+
+
+@test
+def supervisor_paused(t):
+    """The supervisor itself stood still: its workers' silence is held against nobody."""
+    supervisor = start(t, write_file(t))
+    pid = records(t, 'cam', 1)
+    time.sleep(1.5)
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    time.sleep(6)
+    os.kill(supervisor.pid, signal.SIGCONT)
+    t.wait(lambda: 'itself stood still' in supervisor.output(), 'it says so')
+    time.sleep(2)
+    check(alive(pid) and len(Log(t, 'cam').starts()) == 1, 'the worker is the same')
+    stop(t, supervisor)
+
+
+@test
+def nothing_starts_when_anything_is_wrong(t):
+    good = write_file(t, name='good')
+    bad = t.dir / 'bad.pipeline'
+    bad.write_text('[Pipeline x]\nLaunch = fakesrc ! nosuchelement\n')
+    for files, wanted, words in (
+            ((good, bad), 65, 'nosuchelement'),
+            ((good, t.dir / 'missing.pipeline'), 66, 'missing.pipeline'),
+            ((), 64, 'no pipeline file')):
+        supervisor = start(t, *files)
+        code = supervisor.wait()
+        check(code == wanted, f'ended with {code}, not {wanted}\n{supervisor.output()}')
+        check(words in supervisor.output(), supervisor.output())
+        check(not Log(t, 'good').starts(), 'nothing was started')
+    supervisor = start(t, good, set={'NOBODY_USES_THIS': '1'})
+    check(supervisor.wait() == 78, supervisor.output())
+    check(not Log(t, 'good').starts(), 'nothing was started')
+
+
+@test
+def unreadable_file(t):
+    good = write_file(t, name='good')
+    if os.geteuid() == 0:
+        # root reads everything; a folder in the place of the file is as unreadable
+        bad = t.dir / 'bad.pipeline'
+        bad.symlink_to(t.dir / 'loop')
+        (t.dir / 'loop').symlink_to(bad)
+    else:
+        bad = write_file(t, name='bad')
+        bad.chmod(0)
+    supervisor = start(t, good, bad)
+    check(supervisor.wait() == 66, supervisor.output())
+    check(not Log(t, 'good').starts(), 'nothing was started')
+
+
+@test
+def folder_means_its_files(t):
+    folder = t.dir / 'pipelines'
+    folder.mkdir()
+    for name in ('a', 'b'):
+        (folder / f'{name}.pipeline').write_text(write_file(t, name=name).read_text())
+    (folder / 'notes.txt').write_text('not a pipeline')
+    supervisor = start(t, folder)
+    records(t, 'a', 1)
+    records(t, 'b', 1)
+    stop(t, supervisor)
+
+
+@test
+def supervisor_keeps_clear_of_gstreamer(t):
+    supervisor = start(t, write_file(t))
+    records(t, 'cam', 1)
+    maps = pathlib.Path(f'/proc/{supervisor.pid}/maps').read_text()
+    plugins = [row for row in maps.splitlines() if '/gstreamer-1.0/' in row]
+    check(not plugins, f'no plugin is loaded: {plugins[:3]}')
+    threads = [pathlib.Path(path, 'comm').read_text().strip()
+               for path in pathlib.Path(f'/proc/{supervisor.pid}/task').iterdir()]
+    t.note(f'threads: {threads}')
+    check(not [name for name in threads if 'gst' in name.lower()], threads)
+    stop(t, supervisor)
+
+
+@test
+def secrets_stay_out(t):
+    """Of the log, and of every command line, also that of the check."""
+    path = t.dir / 'cam.pipeline'
+    path.write_text('[Pipeline record]\nLaunch = srtsrc uri="srt://127.0.0.1:1?passphrase='
+                    '${SECRET_ONE}" ! fakesink\n')
+    (t.dir / 'cam.plan').write_text('crash:0.2 ok')
+    # given by the environment: what the user writes on a command line is theirs
+    supervisor = start(t, path, SECRET_ONE='verysecretpassphrase')
+    seen = set()
+
+    def look():
+        for proc in pathlib.Path('/proc').iterdir():
+            if proc.name.isdigit():
+                try:
+                    if str(t.dir).encode() in (proc / 'environ').read_bytes():
+                        seen.add((proc / 'cmdline').read_bytes())
+                except OSError:
+                    pass
+        return len(Log(t, 'cam').starts()) == 2
+
+    t.wait(look, 'a second worker')
+    stop(t, supervisor)
+    check(seen and not [words for words in seen if b'verysecret' in words], seen)
+    check('verysecret' not in supervisor.output(), supervisor.output())
+
+
+run()
