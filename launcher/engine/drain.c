@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "launcher/engine/engine.h"
 #include "launcher/engine/job.h"
 
 /* Idle time, in ticks, after which an input gets its own EOS. */
@@ -170,16 +171,12 @@ KrDrain *
 kr_drain_new (GstBin *pipeline, KrDrainDeadFunc is_dead, gpointer data)
 {
   KrDrain *drain = g_new0 (KrDrain, 1);
-  g_autoptr (GstIterator) iterator = gst_bin_iterate_recurse (pipeline);
-  GValue item = G_VALUE_INIT;
+  g_autoptr (GPtrArray) elements = kr_engine_list_elements (pipeline);
 
   drain->inputs = g_ptr_array_new_with_free_func (input_unref);
   end_sources (pipeline, is_dead, data);
-  while (gst_iterator_next (iterator, &item) == GST_ITERATOR_OK) {
-    add_element (drain, g_value_get_object (&item));
-    g_value_reset (&item);
-  }
-  g_value_unset (&item);
+  for (guint i = 0; i < elements->len; i++)
+    add_element (drain, g_ptr_array_index (elements, i));
   return drain;
 }
 

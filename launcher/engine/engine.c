@@ -3,8 +3,6 @@
 
 #include "launcher/engine/engine.h"
 
-#include <gst/gst.h>
-
 gboolean
 kr_engine_init (GError **error)
 {
@@ -18,4 +16,31 @@ kr_engine_init (GError **error)
   else
     g_set_error_literal (error, GST_CORE_ERROR, GST_CORE_ERROR_FAILED, "it gives no reason");
   return FALSE;
+}
+
+static void
+list_into (GstBin *bin, GPtrArray *elements)
+{
+  GList *children;
+
+  GST_OBJECT_LOCK (bin);
+  children = g_list_copy_deep (bin->children, (GCopyFunc)(GCallback)gst_object_ref, NULL);
+  GST_OBJECT_UNLOCK (bin);
+  /* A bin prepends what is added. */
+  children = g_list_reverse (children);
+  for (GList *item = children; item != NULL; item = item->next) {
+    g_ptr_array_add (elements, item->data);
+    if (GST_IS_BIN (item->data))
+      list_into (item->data, elements);
+  }
+  g_list_free (children);
+}
+
+GPtrArray *
+kr_engine_list_elements (GstBin *bin)
+{
+  GPtrArray *elements = g_ptr_array_new_with_free_func (gst_object_unref);
+
+  list_into (bin, elements);
+  return elements;
 }

@@ -3,12 +3,24 @@
 
 #pragma once
 
-#include <glib.h>
+#include <gst/gst.h>
 
 G_BEGIN_DECLS
 
 /* Starts GStreamer, unless it runs already: before anything else of the engine. Returns FALSE
  * with @error set if it does not start. */
 gboolean kr_engine_init (GError **error);
+
+/**
+ * kr_engine_list_elements:
+ * @bin: a bin
+ *
+ * What is in @bin and in the bins in it, these included, the first in the launch line first. A
+ * GstIterator stops half-way when a source adds an element meanwhile; this does not. Any
+ * thread.
+ *
+ * Returns: (transfer full) (element-type GstElement): the elements
+ */
+GPtrArray *kr_engine_list_elements (GstBin *bin);
 
 G_END_DECLS
