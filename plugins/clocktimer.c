@@ -74,6 +74,9 @@ timer_main (gpointer data)
     g_mutex_unlock (&timer->lock);
     timer->func (timer->data, now);
     g_mutex_lock (&timer->lock);
+    if (timer->rescheduled) /* just so late that this call was the first of the new ones */
+      next = now;
+    timer->rescheduled = FALSE;
     next = MAX (next, now - MIN (now, timer->interval)) + timer->interval;
   }
   timer->ended = TRUE;

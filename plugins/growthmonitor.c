@@ -7,6 +7,9 @@
 #include "plugins/common/messages.h"
 #include "plugins/growthtarget.h"
 
+/* How long the end of the stream waits for a sample under way, to add the last one. */
+#define END_PATIENCE (G_TIME_SPAN_SECOND / 4)
+
 /* As of one sample; what the messages and the stats tell. */
 typedef struct {
   KrGrowthSample seen;
@@ -22,9 +25,8 @@ struct _KrGrowthMonitor {
   GstClock *clock;
   GstElement *target; /* whose "stats" go into the sample; may be NULL */
 
-  /* Serialises the samples. Held while looking at the file, which takes as long as the file
-   * system likes: never waited for by a streaming thread or a state change. */
-  GMutex sampling;
+  /* Owned by whoever is sampling. That takes as long as the file system likes, hence it is no
+   * mutex: a streaming thread waits for it for END_PATIENCE at most, a state change never. */
   KrFileWatch *watch; /* NULL = nothing to watch but the bytes that come in */
   KrGrowth growth;
   gboolean started;     /* growth has its baseline */
@@ -33,6 +35,8 @@ struct _KrGrowthMonitor {
 
   /* Guards all below; held for moments, never across a system call or a message. */
   GMutex lock;
+  GCond idle;
+  gboolean sampling;
   GstElement *owner; /* not referenced; NULL once closed */
   KrClockTimer *timer;
   KrGrowthConfig config;
@@ -70,8 +74,8 @@ kr_growth_monitor_new (GstElement *owner, GstElement *sink, const char *watch_lo
   monitor->clock = gst_system_clock_obtain ();
   monitor->held = TRUE;
   monitor->held_at = gst_clock_get_time (monitor->clock);
-  g_mutex_init (&monitor->sampling);
   g_mutex_init (&monitor->lock);
+  g_cond_init (&monitor->idle);
   return monitor;
 }
 
@@ -92,8 +96,8 @@ kr_growth_monitor_unref (KrGrowthMonitor *monitor)
   gst_object_unref (monitor->clock);
   g_free (monitor->announced);
   g_free (monitor->reading.location);
-  g_mutex_clear (&monitor->sampling);
   g_mutex_clear (&monitor->lock);
+  g_cond_clear (&monitor->idle);
   g_free (monitor);
 }
 
@@ -203,7 +207,7 @@ post_recovered (GstElement *owner, const Reading *reading)
                                   (guint64)reading->utc_ns, NULL));
 }
 
-/* Called with no lock held but sampling. */
+/* Called while sampling, with no lock held. */
 static void
 post_reading (KrGrowthMonitor *monitor, GstElement *owner, const Reading *reading,
               gboolean fatal)
@@ -310,7 +314,7 @@ look (KrGrowthMonitor *monitor, const Order *order, Reading *reading)
   reading->utc_ns = g_get_real_time () * 1000;
 }
 
-/* Called with sampling held. Returns FALSE for the first look, which only sets the baseline. */
+/* Called while sampling. Returns FALSE for the first look, which only sets the baseline. */
 static gboolean
 judge (KrGrowthMonitor *monitor, const Order *order, Reading *reading, GstClockTime now)
 {
@@ -355,7 +359,7 @@ keep_reading (KrGrowthMonitor *monitor, const Reading *reading)
   g_mutex_unlock (&monitor->lock);
 }
 
-/* Called with sampling held. */
+/* Called while sampling. */
 static void
 take_sample (KrGrowthMonitor *monitor, GstClockTime now)
 {
@@ -372,6 +376,30 @@ take_sample (KrGrowthMonitor *monitor, GstClockTime now)
   g_free (reading.location);
   g_free (order.announced);
   gst_object_unref (order.owner);
+}
+
+/* Waits until nobody else is sampling, until @deadline. Takes the lock. */
+static gboolean
+begin_sampling (KrGrowthMonitor *monitor, gint64 deadline)
+{
+  gboolean mine;
+
+  g_mutex_lock (&monitor->lock);
+  while (monitor->sampling && g_cond_wait_until (&monitor->idle, &monitor->lock, deadline))
+    ;
+  mine = !monitor->sampling;
+  monitor->sampling = TRUE;
+  g_mutex_unlock (&monitor->lock);
+  return mine;
+}
+
+static void
+end_sampling (KrGrowthMonitor *monitor)
+{
+  g_mutex_lock (&monitor->lock);
+  monitor->sampling = FALSE;
+  g_cond_signal (&monitor->idle);
+  g_mutex_unlock (&monitor->lock);
 }
 
 /* What is asked of the pipeline, or of the part of it that is locked apart from the rest. */
@@ -431,9 +459,10 @@ on_timer (gpointer data, GstClockTime now)
   g_mutex_lock (&monitor->lock);
   end_hold (monitor);
   g_mutex_unlock (&monitor->lock);
-  g_mutex_lock (&monitor->sampling);
-  take_sample (monitor, now);
-  g_mutex_unlock (&monitor->sampling);
+  if (begin_sampling (monitor, G_MAXINT64)) {
+    take_sample (monitor, now);
+    end_sampling (monitor);
+  }
 }
 
 /* --- the interface ----------------------------------------------------------------------- */
@@ -518,11 +547,10 @@ kr_growth_monitor_continue (KrGrowthMonitor *monitor)
 void
 kr_growth_monitor_end (KrGrowthMonitor *monitor)
 {
-  /* Not waited for: this may be a streaming thread. A timer at work takes its sample anyway. */
-  if (g_mutex_trylock (&monitor->sampling)) {
+  if (begin_sampling (monitor, g_get_monotonic_time () + END_PATIENCE)) {
     if (monitor->started)
       take_sample (monitor, gst_clock_get_time (monitor->clock));
-    g_mutex_unlock (&monitor->sampling);
+    end_sampling (monitor);
   }
   g_mutex_lock (&monitor->lock);
   monitor->ended = TRUE;

@@ -29,8 +29,8 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -e -m audiotestsrc is-live=true num-buffers=100 ! wavenc ! growthmonitorsink
- * sink="filesink location=tone.wav"
+ * gst-launch-1.0 -e -m audiotestsrc is-live=true num-buffers=100 ! wavenc \
+ *   ! growthmonitorsink sink="filesink location=tone.wav"
  * ]| Records two seconds of a tone, and says every second how the file has grown.
  *
  * Since: 0.1
@@ -305,7 +305,13 @@ pass_location (KrGrowthMonitorSink *self)
 static void
 set_sink (KrGrowthMonitorSink *self, GstElement *sink)
 {
-  if (GST_STATE (self) > GST_STATE_READY) {
+  gboolean started;
+
+  /* One that waits for its first buffer counts as READY still. */
+  GST_OBJECT_LOCK (self);
+  started = MAX (GST_STATE (self), GST_STATE_TARGET (self)) > GST_STATE_READY;
+  GST_OBJECT_UNLOCK (self);
+  if (started) {
     g_warning ("%s: \"sink\" can only be changed in the states NULL and READY",
                GST_OBJECT_NAME (self));
     return;

@@ -29,6 +29,7 @@ struct _KrFileWatch {
   dev_t device;
   ino_t inode;
   guint64 bytes;
+  gint64 mtime_ns;
   guint64 generation;
 
   /* pattern */
@@ -106,12 +107,19 @@ kr_file_watch_path (const KrFileWatch *watch)
   return watch->path != NULL ? watch->path : watch->pattern;
 }
 
+static gint64
+timespec_ns (const struct timespec *time)
+{
+  return (gint64)time->tv_sec * G_GINT64_CONSTANT (1000000000) + time->tv_nsec;
+}
+
 static void
 see (KrFileWatch *watch, const struct stat *st)
 {
   watch->file = S_ISREG (st->st_mode) ? KR_GROWTH_FILE_PRESENT : KR_GROWTH_FILE_UNWATCHED;
   watch->device = st->st_dev;
   watch->inode = st->st_ino;
+  watch->mtime_ns = timespec_ns (&st->st_mtim);
   watch->bytes = S_ISREG (st->st_mode) ? (guint64)st->st_size : 0;
 }
 
@@ -134,12 +142,6 @@ look_at_path (KrFileWatch *watch)
 }
 
 /* --- pattern ---------------------------------------------------------------------------- */
-
-static gint64
-timespec_ns (const struct timespec *time)
-{
-  return (gint64)time->tv_sec * G_GINT64_CONSTANT (1000000000) + time->tv_nsec;
-}
 
 static gboolean
 is_watched (const KrFileWatch *watch, const struct stat *st)
@@ -211,17 +213,29 @@ scan_is_due (KrFileWatch *watch, gboolean grew, gint64 now_us)
   return changed || !grew;
 }
 
+/* Whether the file that was found has been written since the last look, and after the one that
+ * is watched. What is left when that one was removed does not take its place. */
+static gboolean
+is_successor (const KrFileWatch *watch, const struct stat *st, gint64 now_ns)
+{
+  const gint64 since_look = now_ns - watch->looked_utc_ns;
+  const gint64 mtime_ns = timespec_ns (&st->st_mtim);
+
+  if (watch->path == NULL)
+    return TRUE;
+  if (is_watched (watch, st) || ABS (now_ns - mtime_ns) > ABS (since_look) + MTIME_SLACK_NS)
+    return FALSE;
+  return mtime_ns > watch->mtime_ns || since_look < 0; /* < 0: the clock was set back */
+}
+
 static void
 scan (KrFileWatch *watch, gint64 now_us)
 {
   const gint64 now_ns = g_get_real_time () * 1000;
-  const gint64 since_look = watch->looked_utc_ns != 0 ? ABS (now_ns - watch->looked_utc_ns) : 0;
   g_autofree char *name = NULL;
   struct stat st = {0};
 
-  if (find_newest (watch, now_ns, &name, &st) && !is_watched (watch, &st) &&
-      (watch->path == NULL ||
-       ABS (now_ns - timespec_ns (&st.st_mtim)) <= since_look + MTIME_SLACK_NS))
+  if (find_newest (watch, now_ns, &name, &st) && is_successor (watch, &st, now_ns))
     switch_to (watch, name, &st);
   watch->looked_utc_ns = now_ns;
   watch->scanned_us = now_us;
