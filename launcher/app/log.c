@@ -254,9 +254,15 @@ writer (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer 
 }
 
 void
-kr_log_setup (const char *name)
+kr_log_set_name (const char *name)
 {
   default_file = name != NULL ? g_intern_string (name) : NULL;
+}
+
+void
+kr_log_setup (const char *name)
+{
+  kr_log_set_name (name);
   to_journal = g_log_writer_is_journald (STDERR_FILENO);
   g_log_set_writer_func (writer, NULL, NULL);
 }

@@ -22,6 +22,10 @@ G_BEGIN_DECLS
  */
 void kr_log_setup (const char *name);
 
+/* Changes what kr_log_setup() was told, before any other thread runs: a worker learns its name
+ * late. */
+void kr_log_set_name (const char *name);
+
 /**
  * kr_log:
  * @level: G_LOG_LEVEL_WARNING, _MESSAGE, _INFO or _DEBUG; _CRITICAL for what a person must see

@@ -301,7 +301,7 @@ start (Worker *worker, const char *path, const char *text, gsize length, GHashTa
     give_up (worker, KR_EXIT_DATA);
     return;
   }
-  kr_log_setup (worker->file->name);
+  kr_log_set_name (worker->file->name);
   /* Elements take it from here: before any other thread runs. */
   if (instance != NULL && *instance != '\0')
     g_setenv ("KEEPROLLING_INSTANCE", instance, TRUE);
@@ -420,6 +420,7 @@ kr_worker_run (int fd)
   static const KrWorkerChannelCallbacks callbacks = {on_message, on_garbled, on_closed};
   Worker worker;
 
+  kr_log_setup (NULL);
   worker_init (&worker);
   worker.channel = kr_worker_channel_new (fd, &callbacks, &worker);
   worker.config_timer = g_timeout_add_seconds (CONFIG_TIMEOUT_S, on_no_config, &worker);
@@ -434,6 +435,7 @@ kr_worker_run_file (const char *path, GHashTable *set)
   gsize length;
   Worker worker;
 
+  kr_log_setup (NULL);
   text = kr_pipeline_file_read (path, &length, &error);
   if (text == NULL) {
     kr_log (G_LOG_LEVEL_CRITICAL, NULL, NULL, "%s", error->message);

@@ -14,7 +14,7 @@
 
 /* An input that EOS has to reach. */
 typedef struct {
-  gatomicrefcount ref_count;
+  int ref_count;
   GstPad *pad;
   gulong probe;
   _Atomic guint buffers; /* streaming thread */
@@ -31,7 +31,7 @@ struct _KrDrain {
 static Input *
 input_ref (Input *input)
 {
-  g_atomic_ref_count_inc (&input->ref_count);
+  g_atomic_int_inc (&input->ref_count);
   return input;
 }
 
@@ -40,7 +40,7 @@ input_unref (gpointer data)
 {
   Input *input = data;
 
-  if (!g_atomic_ref_count_dec (&input->ref_count))
+  if (!g_atomic_int_dec_and_test (&input->ref_count))
     return;
   gst_object_unref (input->pad);
   g_free (input);
@@ -109,7 +109,7 @@ add_input (KrDrain *drain, GstPad *pad, guint limit)
 {
   Input *input = g_new0 (Input, 1);
 
-  g_atomic_ref_count_init (&input->ref_count);
+  input->ref_count = 1;
   input->pad = gst_object_ref (pad);
   input->limit = limit;
   input->probe =

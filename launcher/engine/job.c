@@ -3,12 +3,17 @@
 
 #include "launcher/engine/job.h"
 
+#include <stdatomic.h>
+
 struct _KrJob {
   KrJobFunc func;
   gpointer data;
   GDestroyNotify free_data;
   GMainContext *context;
   int result;
+  /* Everything the thread has done is visible to whoever has seen this. (GMainContext's lock
+   * says the same, but the thread sanitizer cannot see into GLib.) */
+  atomic_bool finished;
 
   /* Main thread only. */
   KrJobDone done;
@@ -20,6 +25,7 @@ job_free (gpointer data)
 {
   KrJob *job = data;
 
+  (void)atomic_load_explicit (&job->finished, memory_order_acquire);
   g_main_context_unref (job->context);
   g_free (job);
 }
@@ -29,7 +35,7 @@ deliver (gpointer data)
 {
   KrJob *job = data;
 
-  if (job->done != NULL)
+  if (atomic_load_explicit (&job->finished, memory_order_acquire) && job->done != NULL)
     job->done (job->result, job->user_data);
   return G_SOURCE_REMOVE;
 }
@@ -38,6 +44,7 @@ static gpointer
 run (gpointer data)
 {
   KrJob *job = data;
+  GMainContext *context = g_main_context_ref (job->context);
   GSource *source;
 
   job->result = job->func (job->data);
@@ -48,8 +55,10 @@ run (gpointer data)
   source = g_idle_source_new ();
   g_source_set_priority (source, G_PRIORITY_DEFAULT);
   g_source_set_callback (source, deliver, job, job_free);
-  g_source_attach (source, job->context);
+  atomic_store_explicit (&job->finished, TRUE, memory_order_release);
+  g_source_attach (source, context);
   g_source_unref (source);
+  g_main_context_unref (context);
   return NULL;
 }
 

@@ -18,7 +18,7 @@ typedef struct {
 } Orphan;
 
 struct _KrPadKeeper {
-  gatomicrefcount ref_count;
+  int ref_count;
   GstElement *element;
   gulong pad_added;
   atomic_bool lets_eos;
@@ -30,7 +30,7 @@ struct _KrPadKeeper {
 static KrPadKeeper *
 keeper_ref (KrPadKeeper *keeper)
 {
-  g_atomic_ref_count_inc (&keeper->ref_count);
+  g_atomic_int_inc (&keeper->ref_count);
   return keeper;
 }
 
@@ -39,7 +39,7 @@ keeper_unref (gpointer data)
 {
   KrPadKeeper *keeper = data;
 
-  if (!g_atomic_ref_count_dec (&keeper->ref_count))
+  if (!g_atomic_int_dec_and_test (&keeper->ref_count))
     return;
   gst_object_unref (keeper->element);
   g_ptr_array_unref (keeper->orphans);
@@ -227,7 +227,7 @@ find_in (GstBin *bin, GPtrArray *found)
     } else if (makes_pads (element) && !has_other_source_before (element)) {
       KrPadKeeper *keeper = g_new0 (KrPadKeeper, 1);
 
-      g_atomic_ref_count_init (&keeper->ref_count);
+      keeper->ref_count = 1;
       g_mutex_init (&keeper->lock);
       keeper->element = gst_object_ref (element);
       keeper->orphans = g_ptr_array_new_with_free_func (orphan_free);

@@ -22,7 +22,7 @@
 
 /* What the bus's sync handler may still look at when the runner is gone. */
 typedef struct {
-  gatomicrefcount ref_count;
+  int ref_count;
   atomic_bool deaf;
 } BusFilter;
 
@@ -290,7 +290,7 @@ filter_unref (gpointer data)
 {
   BusFilter *filter = data;
 
-  if (g_atomic_ref_count_dec (&filter->ref_count))
+  if (g_atomic_int_dec_and_test (&filter->ref_count))
     g_free (filter);
 }
 
@@ -463,8 +463,8 @@ watch_bus (KrPipelineRunner *runner)
 {
   runner->bus = gst_element_get_bus (GST_ELEMENT (kr_build_get_pipeline (runner->build)));
   runner->filter = g_new0 (BusFilter, 1);
-  g_atomic_ref_count_init (&runner->filter->ref_count);
-  g_atomic_ref_count_inc (&runner->filter->ref_count);
+  runner->filter->ref_count = 1;
+  g_atomic_int_inc (&runner->filter->ref_count);
   gst_bus_set_sync_handler (runner->bus, filter_message, runner->filter, filter_unref);
   runner->bus_watch = gst_bus_create_watch (runner->bus);
   g_source_set_callback (runner->bus_watch, (GSourceFunc)(GCallback)on_message, runner, NULL);

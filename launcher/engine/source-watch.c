@@ -13,7 +13,7 @@
 #define WAKE_PRIORITY (G_PRIORITY_DEFAULT + 10)
 
 struct _KrSourceWatch {
-  gatomicrefcount ref_count;
+  int ref_count;
   GstElement *element;
   GMainContext *context;
 
@@ -27,7 +27,7 @@ struct _KrSourceWatch {
 
   /* Held while the element changes its state alone. */
   GMutex state_lock;
-  gboolean closed; /* under state_lock: it must not be opened any more */
+  atomic_bool closed; /* set under state_lock: it must not be opened any more */
 
   /* Main thread. */
   KrSourcePolicy policy;
@@ -212,7 +212,7 @@ reopen_in_thread (gpointer data)
   GstStateChangeReturn result = GST_STATE_CHANGE_FAILURE;
 
   g_mutex_lock (&watch->state_lock);
-  if (!watch->closed) {
+  if (!atomic_load (&watch->closed)) {
     GstObject *parent = gst_object_get_parent (GST_OBJECT (element));
 
     gst_element_set_locked_state (element, FALSE);
@@ -486,7 +486,7 @@ kr_source_watch_new (GstElement *element, gint64 timeout_us, gint64 deadline_us,
 {
   KrSourceWatch *watch = g_new0 (KrSourceWatch, 1);
 
-  g_atomic_ref_count_init (&watch->ref_count);
+  watch->ref_count = 1;
   g_mutex_init (&watch->state_lock);
   watch->element = gst_object_ref (element);
   watch->context = g_main_context_ref_thread_default ();
@@ -545,7 +545,7 @@ void
 kr_source_watch_close (KrSourceWatch *watch)
 {
   g_mutex_lock (&watch->state_lock);
-  watch->closed = TRUE;
+  atomic_store (&watch->closed, TRUE);
   g_mutex_unlock (&watch->state_lock);
 }
 
@@ -612,14 +612,14 @@ kr_source_watch_stop (KrSourceWatch *watch)
 KrSourceWatch *
 kr_source_watch_ref (KrSourceWatch *watch)
 {
-  g_atomic_ref_count_inc (&watch->ref_count);
+  g_atomic_int_inc (&watch->ref_count);
   return watch;
 }
 
 void
 kr_source_watch_unref (KrSourceWatch *watch)
 {
-  if (!g_atomic_ref_count_dec (&watch->ref_count))
+  if (!g_atomic_int_dec_and_test (&watch->ref_count))
     return;
   gst_object_unref (watch->element);
   g_main_context_unref (watch->context);
