@@ -455,7 +455,7 @@ ask_live (KrAtomicFileSink *self)
     gst_query_parse_latency (query, &live, NULL, NULL);
   GST_OBJECT_LOCK (self);
   max_pending = self->settings.max_pending;
-  modest = self->settings.buffer_size + self->settings.buffer_size / 2;
+  modest = self->settings.buffer_size;
   GST_OBJECT_UNLOCK (self);
   if (!live && self->overflow == OVERFLOW_BLOCK)
     kr_byte_pipe_set_max_pending (self->pipe, MIN (max_pending, modest));

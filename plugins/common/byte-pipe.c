@@ -10,7 +10,7 @@
 
 /* Slices kept for reuse: enough that a steady stream never allocates, few enough that a burst
  * does not leave its memory behind. */
-#define MAX_FREE 6
+#define MAX_FREE 4
 
 /* pthread and not GLib's locks: ThreadSanitizer understands them without a rebuilt GLib. */
 struct _KrBytePipe {
