@@ -453,10 +453,13 @@ kr_segment_template_expand (const KrSegmentTemplate *tmpl, const KrSegmentFields
   time_t seconds = values->utc_us / G_USEC_PER_SEC;
   struct tm tm = {0};
 
-  if (tmpl->local_time)
+  if (tmpl->local_time) {
+    /* localtime_r() need not look at TZ by itself. */
+    tzset ();
     localtime_r (&seconds, &tm);
-  else
+  } else {
     gmtime_r (&seconds, &tm);
+  }
   for (guint i = 0; i < tmpl->pieces->len; i++)
     append_piece (path, &g_array_index (tmpl->pieces, Piece, i), values, &tm);
   if (!check_lengths (tmpl, path->str, error))
