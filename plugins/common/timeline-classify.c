@@ -10,6 +10,8 @@
 #define CLOCKS_AGREE (500 * KR_MILLISECOND)
 /* Two streams that jumped by about the same took the same jump. */
 #define SAME_JUMP (100 * KR_MILLISECOND)
+/* And if it was too small to be a jump, by about this. */
+#define SAME_EARLY (10 * KR_MILLISECOND)
 /* A stream that enters another stream's epoch may be this much early or late there. */
 #define JOIN_WINDOW KR_SECOND
 /* A stream moves back onto the common map by dropping or squeezing up to this. */
@@ -180,11 +182,36 @@ leave_epoch (KrTimelineStream *stream, guint to)
     kr_epochs_remove (&stream->timeline->epochs, from);
 }
 
+static gboolean
+sibling_is_in (KrTimelineStream *stream, guint epoch)
+{
+  KrTimelineStream *other;
+
+  for (other = stream->timeline->streams; other != NULL; other = other->next)
+    if (kr_timeline_is_sibling (stream, other) && other->epoch == epoch)
+      return TRUE;
+  return FALSE;
+}
+
+/* Whether a stream that expects something else by @error may return to @epoch. Where a sibling
+ * is, it need not fit to the frame: tsdemux re-anchors up to 80 ms beside the old time, and if
+ * the picture fits just so and the sound just not, they would part. */
+static gboolean
+may_return (KrTimelineStream *stream, const KrPush *push, const KrEpoch *epoch, gint64 error)
+{
+  gint64 jitter = stream->timeline->config.jitter;
+
+  if (epoch->number >= stream->epoch || epoch->successor != 0)
+    return FALSE;
+  if (error >= -jitter && error <= MAX (jitter, 2 * push->duration))
+    return TRUE;
+  return ABS (error) <= JOIN_WINDOW && sibling_is_in (stream, epoch->number);
+}
+
 /* d: the jump was a burst of wild stamps, and the old time goes on. */
 static gboolean
 return_to_older (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
-  const KrTimelineConfig *config = &stream->timeline->config;
   KrEpochs *epochs = &stream->timeline->epochs;
   guint i = epochs->n;
 
@@ -194,11 +221,10 @@ return_to_older (KrTimelineStream *stream, KrPush *push, gint64 expected)
     gint64 error = kr_sub_saturated (p, expected);
     gint64 delta = kr_sub_saturated (push->p, expected);
 
-    if (epoch->number >= stream->epoch || epoch->successor != 0 || error < -config->jitter ||
-        error > MAX (config->jitter, 2 * push->duration))
+    if (!may_return (stream, push, epoch, error))
       continue;
-    stream->residual = 0;
-    push->p = p;
+    stream->residual = p > stream->last ? 0 : -error;
+    push->p = kr_add_saturated (p, stream->residual);
     push->out->flags |= KR_TIMELINE_OUT_DISCONT;
     leave_epoch (stream, epoch->number);
     kr_timeline_drop_candidate (stream);
@@ -206,6 +232,38 @@ return_to_older (KrTimelineStream *stream, KrPush *push, gint64 expected)
     return TRUE;
   }
   return FALSE;
+}
+
+/* Whether a sibling in @epoch has taken a step back by @error as well, within what passes as
+ * jitter there. */
+static gboolean
+sibling_was_early (KrTimelineStream *stream, guint epoch, gint64 error)
+{
+  KrTimelineStream *other;
+
+  for (other = stream->timeline->streams; other != NULL; other = other->next)
+    if (kr_timeline_is_sibling (stream, other) && other->epoch == epoch && other->early != 0 &&
+        ABS (kr_sub_saturated (other->early, error)) <= SAME_EARLY &&
+        ABS (kr_sub_saturated (other->early_at, stream->last)) <= JOIN_WINDOW)
+      return TRUE;
+  return FALSE;
+}
+
+/* All streams have gone back by less than a picture lasts: that passed as jitter in the video
+ * and did not in the sound, whose frames are shorter. The map stands; the frames that lie
+ * before the last one go. */
+static gboolean
+drop_early (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  gint64 error = kr_sub_saturated (push->p, expected);
+
+  if (stream->kind != KR_TIMELINE_AUDIO || push->p > stream->last || error < -JOIN_WINDOW ||
+      (!stream->dropping_early && !sibling_was_early (stream, stream->epoch, error)))
+    return FALSE;
+  stream->dropping_early = TRUE;
+  push->out->flags |= KR_TIMELINE_OUT_DROP;
+  kr_timeline_drop_candidate (stream);
+  return TRUE;
 }
 
 static gboolean
@@ -324,6 +382,7 @@ begin_session (KrTimelineStream *stream, KrPush *push, gint64 expected)
   epoch = kr_epochs_begin (&timeline->epochs, candidate.t0, base);
   epoch->parent = parent;
   epoch->creator = stream;
+  epoch->error = candidate.error;
   begin_marks (timeline);
   kr_clock_restart_drift (&timeline->clock);
   stream->epoch = epoch->number;
@@ -351,7 +410,8 @@ void
 kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
   if (join_sibling (stream, push, expected) || undo_wrap (stream, push, expected) ||
-      keep_gap (stream, push, expected) || return_to_older (stream, push, expected))
+      keep_gap (stream, push, expected) || return_to_older (stream, push, expected) ||
+      drop_early (stream, push, expected))
     return;
   note_candidate (stream, push, expected);
   if (is_confirmed (stream, push)) {
@@ -362,56 +422,69 @@ kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expected)
   push->extrapolated = TRUE;
 }
 
-static gboolean
-siblings_stayed (KrTimelineStream *stream, guint parent)
+/* The older epoch in which siblings have gone on long enough, or NULL. */
+static KrEpoch *
+epoch_of_siblings (KrTimelineStream *stream, guint number)
 {
-  gint64 settle = stream->timeline->config.settle;
+  KrTimeline *timeline = stream->timeline;
   KrTimelineStream *other;
 
-  for (other = stream->timeline->streams; other != NULL; other = other->next)
-    if (kr_timeline_is_sibling (stream, other) && other->epoch == parent &&
-        other->candidate.n == 0 && kr_sub_saturated (other->last, other->mark) >= settle)
-      return TRUE;
-  return FALSE;
+  for (other = timeline->streams; other != NULL; other = other->next)
+    if (kr_timeline_is_sibling (stream, other) && other->epoch < number &&
+        other->candidate.n == 0 &&
+        kr_sub_saturated (other->last, other->mark) >= timeline->config.settle)
+      return kr_epochs_find (&timeline->epochs, other->epoch);
+  return NULL;
+}
+
+/* Back on the map of the others: what the stream is ahead of it decays; what it is behind is
+ * given up at once, as a hole; a larger difference stays as its private constant. */
+static void
+return_to_map (KrTimelineStream *stream, KrPush *push, gint64 difference)
+{
+  stream->extra = 0;
+  if (difference >= 0 && difference <= MAX_OVERLAP) {
+    stream->residual = kr_add_saturated (stream->residual, difference);
+    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_STREAM_OVERLAP, difference, 0);
+  } else if (difference < 0 && difference >= -MAX_OVERLAP) {
+    push->p = kr_sub_saturated (push->p, difference);
+    push->out->flags |= KR_TIMELINE_OUT_DISCONT;
+    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_STREAM_JUMP, difference, -difference);
+  } else {
+    stream->extra = difference;
+    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_STREAM_JUMP, difference, 0);
+  }
 }
 
 /**
  * kr_timeline_settle:
  *
- * Ends an epoch that concerned its creator alone: the siblings have gone on in the old one for
- * config.settle. The stream returns to the common map without a step in its output. What it has
- * overlapped decays; a larger difference stays as its private constant.
+ * Ends an epoch that concerned its creator alone: the siblings have gone on in an older one for
+ * config.settle, so the stream returns to their map.
  */
 void
 kr_timeline_settle (KrTimelineStream *stream, KrPush *push)
 {
-  KrEpochs *epochs = &stream->timeline->epochs;
-  KrEpoch *epoch = kr_epochs_find (epochs, stream->epoch);
-  KrEpoch *parent;
-  gint64 difference, found;
-  guint to;
+  KrEpoch *epoch = kr_epochs_find (&stream->timeline->epochs, stream->epoch);
+  KrEpoch *common;
+  gint64 difference;
+  gboolean early;
 
   if (G_LIKELY (epoch == NULL || epoch->parent == 0) || epoch->creator != stream)
     return;
-  parent = kr_epochs_find (epochs, epoch->parent);
-  if (parent == NULL) {
-    epoch->parent = 0;
+  early = sibling_was_early (stream, epoch->parent, epoch->error);
+  common = early ? kr_epochs_find (&stream->timeline->epochs, epoch->parent)
+                 : epoch_of_siblings (stream, epoch->number);
+  if (common == NULL)
+    return;
+  push->p = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
+  difference = kr_sub_saturated (push->p, kr_epoch_map (common, push->t));
+  leave_epoch (stream, common->number);
+  if (early && stream->kind == KR_TIMELINE_AUDIO) {
+    stream->extra = stream->residual = 0;
+    stream->dropping_early = TRUE;
+    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_STREAM_OVERLAP, difference, 0);
     return;
   }
-  if (!siblings_stayed (stream, epoch->parent))
-    return;
-  found = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
-  difference = kr_sub_saturated (found, kr_epoch_map (parent, push->t));
-  to = epoch->parent;
-  leave_epoch (stream, to);
-  stream->extra = 0;
-  if (difference >= 0 && difference <= MAX_OVERLAP)
-    stream->residual = kr_add_saturated (stream->residual, difference);
-  else
-    stream->extra = difference;
-  push->p = found;
-  kr_timeline_emit (stream, push,
-                    stream->extra != 0 ? KR_TIMELINE_EVENT_STREAM_JUMP
-                                       : KR_TIMELINE_EVENT_STREAM_OVERLAP,
-                    difference, 0);
+  return_to_map (stream, push, difference);
 }

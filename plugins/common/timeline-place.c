@@ -7,6 +7,10 @@
 #define ANCHOR_DISTANCE (2 * KR_SECOND)
 /* Streams further apart than this do not share a clock. */
 #define UNRELATED_DISTANCE (10 * KR_SECOND)
+/* A buffer this early has taken a step back; less is rounding. */
+#define EARLY (5 * KR_MILLISECOND)
+/* Streams closer than this are at the same place. */
+#define NEAR KR_SECOND
 
 static gboolean
 is_used (const KrTimeline *timeline, guint epoch)
@@ -130,12 +134,28 @@ place_first_of_group (KrTimelineStream *stream, KrPush *push)
     kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_SHIFT_NEGATIVE, -push->t, 0);
 }
 
+/* The epoch in which a late stream begins: the newest one, but not one that still may turn out
+ * to be the matter of a single stream if the others' map fits as well. */
+static KrEpoch *
+epoch_for_newcomer (KrTimelineStream *stream, const KrPush *push)
+{
+  KrEpochs *epochs = &stream->timeline->epochs;
+  KrEpoch *newest = kr_epochs_newest (epochs);
+  KrEpoch *parent = newest->parent != 0 ? kr_epochs_find (epochs, newest->parent) : NULL;
+  gint64 position;
+
+  if (parent == NULL || !kr_timeline_sibling_position (stream, &position) ||
+      ABS (kr_sub_saturated (kr_epoch_map (parent, push->t), position)) > NEAR)
+    return newest;
+  return parent;
+}
+
 /* A stream that comes late uses the map that is there. One whose stamps have nothing to do with
  * the others' gets a private constant: better somewhere than hours away. */
 static void
 place_first_of_stream (KrTimelineStream *stream, KrPush *push)
 {
-  KrEpoch *epoch = kr_epochs_newest (&stream->timeline->epochs);
+  KrEpoch *epoch = epoch_for_newcomer (stream, push);
   gint64 p = kr_epoch_map (epoch, push->t);
   gint64 position;
 
@@ -200,6 +220,10 @@ place_next (KrTimelineStream *stream, KrPush *push)
   if (G_LIKELY (kr_timeline_is_regular (stream, push->p, expected))) {
     if (G_UNLIKELY (stream->candidate.n > 0))
       kr_timeline_drop_candidate (stream);
+    if (G_UNLIKELY (push->p - expected < -EARLY)) {
+      stream->early = push->p - expected;
+      stream->early_at = push->p;
+    }
     return;
   }
   kr_timeline_classify (stream, push, expected);

@@ -56,7 +56,10 @@ struct _KrTimelineStream {
   gint64 last_off;     /* last good PTS - DTS */
   gint64 extra;
   gint64 residual;
-  gint64 mark; /* output time when the newest epoch began */
+  gint64 early; /* how much a regular buffer came before it was expected, < 0; 0 = none did */
+  gint64 early_at;         /* its output time */
+  gboolean dropping_early; /* until a buffer is behind the last one again */
+  gint64 mark;             /* output time when the newest epoch began */
 
   KrCandidate candidate;
   KrDts dts;

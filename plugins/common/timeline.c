@@ -88,7 +88,7 @@ forget (KrTimelineStream *stream)
   stream->extra = stream->residual = 0;
   stream->last = stream->last_duration = stream->last_out = 0;
   stream->last_t = stream->last_arrival = stream->any_arrival = KR_TIME_NONE;
-  stream->last_off = 0;
+  stream->last_off = stream->early = 0;
   stream->n_without_dts = G_MAXUINT;
   stream->frames.anchored = FALSE;
   kr_dts_init (&stream->dts);
@@ -457,6 +457,7 @@ kr_timeline_push (KrTimelineStream *stream, const KrTimelineIn *in, KrTimelineOu
   out->n_events = 0;
   out->repeat = 0;
   stream->stats.in++;
+  stream->eos = FALSE;
   if (arrival_counts && in->arrival >= 0 && in->arrival <= KR_TIMELINE_LIMIT) {
     push.arrival = in->arrival;
     push.outage =
@@ -469,12 +470,13 @@ kr_timeline_push (KrTimelineStream *stream, const KrTimelineIn *in, KrTimelineOu
   if (push.extrapolated) {
     out->flags |= KR_TIMELINE_OUT_EXTRAPOLATED;
     push.corrected = TRUE;
-  } else if (G_UNLIKELY (stream->residual > 0)) {
+  } else if (G_UNLIKELY (stream->residual > 0 && !(out->flags & KR_TIMELINE_OUT_DROP))) {
     decay_residual (stream, &push);
   }
   remember (stream, &push, in);
 
   if (!(out->flags & KR_TIMELINE_OUT_DROP)) {
+    stream->dropping_early = FALSE;
     stream->last = push.p;
     stream->last_duration = push.duration;
     if (timeline->config.mode == KR_TIMELINE_CFR)
