@@ -13,6 +13,7 @@ G_BEGIN_DECLS
  * docs/keeprolling.1.scd, options and all: tests/integration/test_manual.py compares.
  * argv[0] is the subcommand's name; argv is NULL-terminated and may be reordered. The result is a
  * KrExitCode. */
+int kr_cmd_analyze (int argc, char **argv);
 int kr_cmd_check (int argc, char **argv);
 int kr_cmd_recover (int argc, char **argv);
 int kr_cmd_worker (int argc, char **argv);

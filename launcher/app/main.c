@@ -17,6 +17,7 @@ typedef struct {
 
 /* In alphabetical order: --help prints them so. */
 static const Command commands[] = {
+    {"analyze", kr_cmd_analyze, "judge the timing and continuity of transport streams"},
     {"check", kr_cmd_check, "check pipeline files and report everything that is wrong"},
     {"recover", kr_cmd_recover, "finalise what crashed recordings left behind"},
     {"worker", kr_cmd_worker, NULL},

@@ -10,7 +10,9 @@ G_BEGIN_DECLS
 
 #define KR_TS_NO_PROGRAM 0xff
 #define KR_TS_NO_COUNTER 0xff
-#define KR_TS_N_EPOCHS   4
+/* Matches no header: the mask leaves some of its bits out. */
+#define KR_TS_NO_HEADER 0xffffffffu
+#define KR_TS_N_EPOCHS  4
 /* Programs with a timeline of their own; any others pass untouched. */
 #define KR_TS_REGEN_PROGRAMS 64
 
@@ -26,7 +28,7 @@ typedef enum {
 
 /* One per PID, 16 bytes: four in a cache line. */
 typedef struct {
-  guint32 expect; /* header of the next packet if nothing happens, 0 = look at it */
+  guint32 expect; /* header of the next packet if nothing happens, or KR_TS_NO_HEADER */
   guint16 out_pid;
   guint16 stream;     /* index + 1 */
   guint8 rewrite;     /* the header changes */

@@ -116,6 +116,7 @@ kr_ts_regen_reset (KrTsRegen *r)
 {
   memset (r->pids, 0, sizeof r->pids);
   for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
+    r->pids[pid].expect = KR_TS_NO_HEADER;
     r->pids[pid].out_pid = (guint16)pid;
     r->pids[pid].program = KR_TS_NO_PROGRAM;
     r->pids[pid].out_counter = KR_TS_NO_COUNTER;
@@ -153,7 +154,7 @@ kr_pid_update (KrPid *s, guint pid)
   s->rewrite = s->delta != 0 || s->out_pid != pid;
   if ((s->flags & (KR_PID_TABLE | KR_PID_DROP | KR_PID_FRESH | KR_PID_SLOW)) != 0 ||
       (s->flags & KR_PID_SEEN) == 0)
-    s->expect = 0;
+    s->expect = KR_TS_NO_HEADER;
   else
     s->expect = HEADER_FAST | ((s->counter + 1u) & 0x0f);
 }

@@ -339,7 +339,8 @@ kr_ts_read_back (const guint8 *data, gsize size, KrTsFound *found)
   for (guint i = 0; i < KR_TS_N_PIDS; i++)
     pids[i].counter = -1;
   g_assert_cmpuint (size % KR_TS_PACKET_SIZE, ==, 0);
-  for (const guint8 *p = data; p < data + size; p += KR_TS_PACKET_SIZE) {
+  for (gsize i = 0; i < size; i += KR_TS_PACKET_SIZE) {
+    const guint8 *p = data + i;
     guint pid = kr_ts_pid (p);
     Pid *s = &pids[pid];
     gint counter = p[3] & 0x0f;
