@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "launcher/engine/engine.h"
 #include "plugins/common/messages.h"
 
 /* What one pipeline has counted. Begins anew with each element, so that the sum over all that
@@ -204,25 +205,22 @@ role_of (GstElement *element, Role *ret_role)
 void
 kr_collector_attach (KrCollector *collector, GstBin *pipeline)
 {
-  g_autoptr (GstIterator) iterator = gst_bin_iterate_recurse (pipeline);
-  GValue item = G_VALUE_INIT;
+  g_autoptr (GPtrArray) elements = kr_engine_list_elements (pipeline);
 
   kr_collector_detach (collector);
-  while (gst_iterator_next (iterator, &item) == GST_ITERATOR_OK) {
-    GstElement *element = g_value_get_object (&item);
+  for (guint i = 0; i < elements->len; i++) {
+    GstElement *element = g_ptr_array_index (elements, i);
+    Member *member;
     Role role;
 
-    if (role_of (element, &role)) {
-      Member *member = g_new0 (Member, 1);
-
-      member->element = gst_object_ref (element);
-      member->role = role;
-      member->io_age_us = -1;
-      g_ptr_array_add (collector->members, member);
-    }
-    g_value_reset (&item);
+    if (!role_of (element, &role))
+      continue;
+    member = g_new0 (Member, 1);
+    member->element = gst_object_ref (element);
+    member->role = role;
+    member->io_age_us = -1;
+    g_ptr_array_add (collector->members, member);
   }
-  g_value_unset (&item);
 }
 
 static void

@@ -10,6 +10,9 @@
 /* Depth of the search for what is before an element: pipelines have no loops, but text can. */
 #define MAX_DEPTH 64
 
+/* The media type that last went through a source pad: when it is unlinked its caps are gone. */
+#define MEDIA_TYPE "keeprolling-media-type"
+
 /* What has lost its source pad. */
 typedef struct {
   GstPad *sink;
@@ -59,18 +62,37 @@ orphan_free (gpointer data)
 }
 
 static char *
+first_name (const GstCaps *caps)
+{
+  if (caps == NULL || gst_caps_get_size (caps) == 0)
+    return NULL;
+  return g_strdup (gst_structure_get_name (gst_caps_get_structure (caps, 0)));
+}
+
+static char *
 media_type_of (GstPad *pad)
 {
   g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
 
   if (caps == NULL)
     caps = gst_pad_query_caps (pad, NULL);
-  if (caps == NULL || gst_caps_get_size (caps) == 0)
-    return NULL;
-  return g_strdup (gst_structure_get_name (gst_caps_get_structure (caps, 0)));
+  return first_name (caps);
+}
+
+static gpointer
+copy_string (gpointer data, gpointer user_data)
+{
+  return g_strdup (data);
 }
 
 /* --- streaming threads ---------------------------------------------------------------- */
+
+static void
+remember_media_type (GstPad *pad, char *media_type)
+{
+  if (media_type != NULL)
+    g_object_set_data_full (G_OBJECT (pad), MEDIA_TYPE, media_type, g_free);
+}
 
 /* Emitted by gst_element_remove_pad() too, before the pad is gone. */
 static void
@@ -85,7 +107,7 @@ on_unlinked (GstPad *pad, GstPad *peer, gpointer data)
   *orphan = (Orphan){
       .sink = gst_object_ref (peer),
       .name = gst_pad_get_name (pad),
-      .media_type = media_type_of (pad),
+      .media_type = g_object_dup_data (G_OBJECT (pad), MEDIA_TYPE, copy_string, NULL),
   };
   g_mutex_lock (&keeper->lock);
   g_ptr_array_add (keeper->orphans, orphan);
@@ -96,48 +118,86 @@ static GstPadProbeReturn
 on_event (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   KrPadKeeper *keeper = data;
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
 
-  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) == GST_EVENT_EOS &&
-      !atomic_load (&keeper->lets_eos))
+  if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
+    GstCaps *caps;
+
+    gst_event_parse_caps (event, &caps);
+    remember_media_type (pad, first_name (caps));
+  } else if (GST_EVENT_TYPE (event) == GST_EVENT_EOS && !atomic_load (&keeper->lets_eos)) {
     return GST_PAD_PROBE_DROP;
+  }
   return GST_PAD_PROBE_OK;
 }
 
-static Orphan *
-take_orphan (KrPadKeeper *keeper, GstPad *pad, gboolean same_name)
+/* How well a new pad and an orphan go together; the best are tried first. */
+typedef enum { SAME_NAME, SAME_MEDIA_TYPE, UNKNOWN_MEDIA_TYPE, N_FITS } Fit;
+
+static gboolean
+fits (const Orphan *orphan, GstPad *pad, Fit fit)
 {
-  g_autofree char *name = gst_pad_get_name (pad);
   g_autofree char *media_type = media_type_of (pad);
+
+  switch (fit) {
+  case SAME_NAME:
+    return g_str_equal (GST_PAD_NAME (pad), orphan->name);
+  case SAME_MEDIA_TYPE:
+    return media_type != NULL && g_strcmp0 (media_type, orphan->media_type) == 0;
+  case UNKNOWN_MEDIA_TYPE:
+    return media_type == NULL || orphan->media_type == NULL;
+  case N_FITS:
+    break;
+  }
+  return FALSE;
+}
+
+/* The first orphan from @from on that fits, taken out of the list (transfer full). */
+static Orphan *
+take_orphan (KrPadKeeper *keeper, GstPad *pad, Fit fit, guint from)
+{
   Orphan *found = NULL;
 
   g_mutex_lock (&keeper->lock);
-  for (guint i = 0; i < keeper->orphans->len && found == NULL; i++) {
-    Orphan *orphan = g_ptr_array_index (keeper->orphans, i);
-
-    if (g_strcmp0 (media_type, orphan->media_type) == 0 &&
-        (!same_name || g_str_equal (name, orphan->name)) && !gst_pad_is_linked (orphan->sink))
+  for (guint i = from; i < keeper->orphans->len && found == NULL; i++)
+    if (fits (g_ptr_array_index (keeper->orphans, i), pad, fit))
       found = g_ptr_array_steal_index (keeper->orphans, i);
-  }
   g_mutex_unlock (&keeper->lock);
   return found;
 }
 
 static void
-adopt (KrPadKeeper *keeper, GstPad *pad)
+give_back (KrPadKeeper *keeper, Orphan *orphan)
 {
-  Orphan *orphan = take_orphan (keeper, pad, TRUE);
+  g_mutex_lock (&keeper->lock);
+  g_ptr_array_insert (keeper->orphans, 0, orphan);
+  g_mutex_unlock (&keeper->lock);
+}
 
-  if (orphan == NULL)
-    orphan = take_orphan (keeper, pad, FALSE);
-  if (orphan == NULL)
-    return;
-  gst_pad_link (pad, orphan->sink);
-  orphan_free (orphan);
+static void
+adopt (KrPadKeeper *keeper, GstPad *pad, Fit fit)
+{
+  Orphan *orphan;
+
+  /* One that was tried in vain goes to the front, so each is tried once. */
+  for (guint tried = 0; (orphan = take_orphan (keeper, pad, fit, tried)) != NULL; tried++) {
+    /* gst_pad_link() compares the caps: a picture is not given to a sound decoder. */
+    if (gst_pad_is_linked (orphan->sink) ||
+        gst_pad_link (pad, orphan->sink) == GST_PAD_LINK_OK) {
+      orphan_free (orphan);
+      if (gst_pad_is_linked (pad))
+        return;
+      tried--; /* somebody else has linked it: it is no orphan any more */
+      continue;
+    }
+    give_back (keeper, orphan);
+  }
 }
 
 static void
 keep_pad (KrPadKeeper *keeper, GstPad *pad)
 {
+  remember_media_type (pad, media_type_of (pad));
   g_signal_connect_data (pad, "unlinked", G_CALLBACK (on_unlinked), keeper_ref (keeper),
                          (GClosureNotify)(GCallback)keeper_unref, 0);
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_event, keeper_ref (keeper),
@@ -153,8 +213,8 @@ on_pad_added (GstElement *element, GstPad *pad, gpointer data)
   if (!GST_PAD_IS_SRC (pad) || atomic_load (&keeper->stopped))
     return;
   keep_pad (keeper, pad);
-  if (!gst_pad_is_linked (pad))
-    adopt (keeper, pad);
+  for (Fit fit = 0; fit < N_FITS && !gst_pad_is_linked (pad); fit++)
+    adopt (keeper, pad, fit);
 }
 
 /* --- which elements ------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "launcher/engine/build.h"
 #include "launcher/engine/collector.h"
 #include "launcher/engine/drain.h"
+#include "launcher/engine/engine.h"
 #include "launcher/engine/fault.h"
 #include "launcher/engine/pad-keeper.h"
 #include "launcher/engine/source-watch.h"
@@ -246,17 +247,14 @@ find_watch (KrPipelineRunner *runner, GstObject *object, int *ret_index)
 static void
 free_sinks (GstBin *pipeline)
 {
-  g_autoptr (GstIterator) iterator = gst_bin_iterate_recurse (pipeline);
-  GValue item = G_VALUE_INIT;
+  g_autoptr (GPtrArray) elements = kr_engine_list_elements (pipeline);
 
-  while (gst_iterator_next (iterator, &item) == GST_ITERATOR_OK) {
-    GstElement *element = g_value_get_object (&item);
+  for (guint i = 0; i < elements->len; i++) {
+    GstElement *element = g_ptr_array_index (elements, i);
 
     if (GST_IS_BASE_SINK (element))
       gst_base_sink_set_async_enabled (GST_BASE_SINK (element), FALSE);
-    g_value_reset (&item);
   }
-  g_value_unset (&item);
 }
 
 static void

@@ -375,6 +375,9 @@ announce_silence (KrSourceWatch *watch, gint64 now)
   if (watch->policy.traits & KR_SOURCE_IMMUNE)
     text = g_strdup_printf ("no data from %s for %.1f s; waiting for it, all else runs", name,
                             seconds);
+  else if (kr_source_watch_get_buffers (watch) == 0 && watch->reopened > 0)
+    text = g_strdup_printf ("%s could not be opened at the start; trying again, all else runs",
+                            name);
   else if (watch->policy.state == KR_SOURCE_OPENING)
     text = g_strdup_printf ("source silent for %.1f s (no data from %s); reconnecting it, the "
                             "file stays open",

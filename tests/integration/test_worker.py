@@ -240,6 +240,100 @@ def an_absent_feed_keeps_nobody_from_starting(t):
     check(not growing(t.dir) and len(final(t.dir)) == 2, final(t.dir))
 
 
+class Camera:
+    """An RTSP camera that can be switched off and on again, always at the same address."""
+
+    LAUNCH = ('( videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 '
+              '! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=300 '
+              '! rtph264pay name=pay0 pt=96 )')
+
+    def __init__(self, t):
+        server = support.BUILD / 'tests' / 'integration' / 'rtsp-server'
+        if not server.exists():
+            raise support.Skip('built without gst-rtsp-server')
+        self.t, self.server = t, server
+        self.process = None
+        self.socket = socket.create_server(('127.0.0.1', 0))
+        self.uri = f'rtsp://127.0.0.1:{self.socket.getsockname()[1]}/stream'
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def start(self):
+        self.process = self.t.spawn([self.server, self.LAUNCH])
+        self.t.wait(lambda: self.process.output().strip(), 'the camera listens')
+
+    def _serve(self):
+        while True:
+            ours, _ = self.socket.accept()
+            try:
+                port = int(self.process.output().splitlines()[0]) if self.process.running() else 9
+                theirs = socket.create_connection(('127.0.0.1', port))
+            except OSError:
+                ours.close()
+                continue
+            for a, b in ((ours, theirs), (theirs, ours)):
+                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def _pump(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+        for end in (a, b):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+@test(limit=180)
+def a_camera_that_reboots_stays_in_its_file(t):
+    """rtspsrc comes back with other pads: what hung on the old ones gets the new ones."""
+    camera = Camera(t)
+    camera.start()
+    worker = Worker(t, (PIPELINES / 'record-rtsp.pipeline').read_text(), RTSP_URI=camera.uri,
+                    OUT=str(t.dir / 'out'))
+    t.wait(lambda: any(size(path) > 100_000 for path in growing(t.dir)), 'the camera is recorded',
+           limit=40, alive=[worker])
+    [path] = growing(t.dir)
+    inode = os.stat(path).st_ino
+    back = []
+    for turn in range(3):
+        camera.process.kill()
+        t.wait(lambda: len(worker.events('reconnect')) > turn, 'the outage is noticed', limit=30,
+               alive=[worker])
+        time.sleep(1.5)             # it boots; whoever asks meanwhile is turned away
+        before = worker.report()['received_bytes']
+        camera.start()
+        started = time.monotonic()
+        t.wait(lambda: worker.report()['received_bytes'] > before + 20_000, 'it is received again',
+               limit=40, alive=[worker])
+        back.append(time.monotonic() - started)
+    t.note('received again after ' + ' '.join(f'{seconds:.2f}' for seconds in back) + ' s')
+    check(worker.report()['restarts'] == 0, worker.report())
+    check([os.stat(other).st_ino for other in growing(t.dir)] == [inode], 'the file stayed open')
+    before = len(packets(path))
+    t.wait(lambda: len(packets(path)) > before + 20, 'its picture is recorded', limit=30,
+           alive=[worker])
+    check(worker.end() == 0, 'exit status')
+    check(len(final(t.dir)) == 1 and not growing(t.dir), 'names')
+
+
+@test(limit=90)
+def a_recording_that_vanishes_begins_anew(t):
+    """Somebody removes the file that is being written."""
+    _, worker = fed(t)
+    [path] = growing(t.dir)
+    path.unlink()
+    t.wait(lambda: worker.events('stall'), 'it is noticed', limit=40, alive=[worker])
+    t.wait(lambda: any(size(other) > 100_000 for other in growing(t.dir)), 'another file grows',
+           limit=40, alive=[worker])
+    t.wait(lambda: worker.events('restart'), 'it says so', alive=[worker])
+    check('file-unlinked' in worker.events('restart')[0]['text'], worker.events('restart'))
+    check(worker.end() == 0, 'exit status')
+
+
 @test(limit=90)
 def a_successor_finalises_what_a_dead_worker_left(t):
     feed, worker = fed(t)
