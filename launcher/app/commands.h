@@ -16,8 +16,8 @@ G_BEGIN_DECLS
 int kr_cmd_analyze (int argc, char **argv);
 int kr_cmd_check (int argc, char **argv);
 int kr_cmd_recover (int argc, char **argv);
-int kr_cmd_worker (int argc, char **argv);
 int kr_cmd_run (int argc, char **argv);
+int kr_cmd_worker (int argc, char **argv);
 
 /**
  * kr_command_options:

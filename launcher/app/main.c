@@ -20,8 +20,8 @@ static const Command commands[] = {
     {"analyze", kr_cmd_analyze, "judge the timing and continuity of transport streams"},
     {"check", kr_cmd_check, "check pipeline files and report everything that is wrong"},
     {"recover", kr_cmd_recover, "finalise what crashed recordings left behind"},
-    {"worker", kr_cmd_worker, NULL},
     {"run", kr_cmd_run, "run pipeline files and keep them running"},
+    {"worker", kr_cmd_worker, NULL},
     {NULL, NULL, NULL},
 };
 
