@@ -82,8 +82,7 @@ kr_worker_take_report (KrWorker *worker, const KrWorkerMessage *message, gint64 
 
     g_ptr_array_add (worker->reports, kr_pipeline_report_copy (report));
     kr_worker_note_open_file (worker, report->segment_path);
-    if (report->state == KR_PIPELINE_PLAYING && !report->stalled)
-      progress += report->written_bytes + report->buffers;
+    progress += report->has_growth ? report->written_bytes : report->buffers;
   }
   if (progress > worker->progress)
     worker->wrote_at = now;

@@ -170,6 +170,9 @@ judge_state (KrCheck *check, const KrPipelineSpec *spec, const KrPipelineReport 
     say (check, KR_HEALTH_FAIL, "%" G_GUINT64_FORMAT " pipelines hang and were left behind",
          report->abandoned);
     count (check);
+    /* They may hold what the present one waits for, such as a port. With nothing recorded there
+     * is nothing to lose. */
+    check->at_once = report->stalled || source_is_absent (report);
   }
 }
 

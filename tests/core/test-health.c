@@ -244,6 +244,10 @@ test_states (Case *c, gconstpointer data)
   c->report->state = KR_PIPELINE_PLAYING;
   c->report->abandoned = 1;
   assert_check (c, KR_CHECK_STATE, KR_HEALTH_FAIL, TRUE, "hang");
+  g_assert_false (c->verdict.at_once); /* it records all the same */
+  c->report->sources_silent = 1;
+  judge (c);
+  g_assert_true (c->verdict.at_once);
 }
 
 static void
