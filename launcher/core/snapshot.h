@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "launcher/core/gap-meter.h"
 #include "launcher/core/health.h"
 #include "launcher/core/report.h"
 #include "launcher/core/supervisor.h"
@@ -53,6 +54,9 @@ typedef struct {
 typedef struct {
   KrPipelineReport *report; /* of the current worker; counters go on over its replacements */
   KrHealthReport health;
+  KrGapTotal gaps[KR_N_GAP_CAUSES]; /* since the supervisor started, by cause */
+  KrGapTotal gaps_24h;
+  gint64 gap_since_utc_us; /* nothing is recorded since then; 0 = it is */
 } KrPipelineSnapshot;
 
 typedef struct {
