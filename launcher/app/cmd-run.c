@@ -12,6 +12,7 @@
 #include "launcher/app/launcher.h"
 #include "launcher/app/log.h"
 #include "launcher/app/pipeline-files.h"
+#include "launcher/app/status-service.h"
 #include "launcher/app/worker-process.h"
 #include "launcher/core/pipeline-file.h"
 
@@ -20,6 +21,9 @@ typedef struct {
   char **arguments;
   char *runtime_dir;
   char *state_dir;
+  char *listen;
+  char *token_file;
+  KrStatusService *status;
   GHashTable *values; /* of --set */
   GPtrArray *paths;
   GPtrArray *texts; /* of char*: what the files said when they were checked */
@@ -162,7 +166,24 @@ on_finished (KrLauncher *launcher, int exit_code, gpointer data)
   g_main_loop_quit (run->loop);
 }
 
-static const KrLauncherCallbacks launcher_callbacks = {.finished = on_finished};
+static void
+on_snapshot (KrLauncher *launcher, KrSnapshot *snapshot, gpointer data)
+{
+  Run *run = data;
+  KrProcessFigures figures = {
+      .log_messages = {[KR_LOG_ERROR] = kr_log_count (G_LOG_LEVEL_CRITICAL),
+                       [KR_LOG_WARNING] = kr_log_count (G_LOG_LEVEL_WARNING),
+                       [KR_LOG_NOTICE] = kr_log_count (G_LOG_LEVEL_MESSAGE),
+                       [KR_LOG_INFO] = kr_log_count (G_LOG_LEVEL_INFO)}};
+
+  if (run->status != NULL)
+    kr_status_service_publish (run->status, snapshot, &figures);
+}
+
+static const KrLauncherCallbacks launcher_callbacks = {
+    .finished = on_finished,
+    .snapshot = on_snapshot,
+};
 
 static gboolean
 on_signal (gpointer data)
@@ -187,6 +208,7 @@ on_signal (gpointer data)
 static int
 run_files (Run *run)
 {
+  KrExitCode config;
   int code;
 
   if (run->interrupted)
@@ -194,6 +216,9 @@ run_files (Run *run)
   code = parse_files (run);
   if (code != KR_EXIT_OK)
     return code;
+  run->status = kr_status_service_new (run->listen, run->token_file, &config);
+  if (run->status == NULL)
+    return config;
   kr_launcher_start (run->launcher);
   g_main_loop_run (run->loop);
   if (run->code == KR_EXIT_OK)
@@ -239,6 +264,13 @@ kr_cmd_run (int argc, char **argv)
   const GOptionEntry entries[] = {
       {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &run.set,
        "give a variable a value; beats the environment and the file", "NAME=VALUE"},
+      {"listen", 0, 0, G_OPTION_ARG_STRING, &run.listen,
+       "where the status page, health and metrics are served; default 127.0.0.1:9478; \"none\" "
+       "for nowhere",
+       "ADDR:PORT"},
+      {"token-file", 0, 0, G_OPTION_ARG_FILENAME, &run.token_file,
+       "file with the token that requests must carry; needed for any address but loopback",
+       "FILE"},
       {"runtime-dir", 0, 0, G_OPTION_ARG_FILENAME, &run.runtime_dir,
        "where the control socket lies; default $RUNTIME_DIRECTORY, else "
        "$XDG_RUNTIME_DIR/keeprolling",
@@ -273,11 +305,14 @@ kr_cmd_run (int argc, char **argv)
     run.values = kr_set_values_parse (run.set);
     code = run.values != NULL ? run_supervisor (&run) : KR_EXIT_CONFIG;
     kr_launcher_free (run.launcher);
+    kr_status_service_free (run.status);
     g_main_loop_unref (run.loop);
     g_ptr_array_unref (run.paths);
     g_ptr_array_unref (run.texts);
   }
   g_clear_pointer (&run.values, g_hash_table_unref);
+  g_free (run.listen);
+  g_free (run.token_file);
   g_free (run.runtime_dir);
   g_free (run.state_dir);
   g_strfreev (run.set);

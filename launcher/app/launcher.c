@@ -3,6 +3,8 @@
 
 #include "launcher/app/launcher.h"
 
+#include <string.h>
+
 #include "config.h"
 #include "launcher/app/supervised.h"
 #include "launcher/core/exit-code.h"
@@ -13,6 +15,7 @@ struct _KrLauncher {
   gpointer data;
   GPtrArray *files;   /* of KrSupervised */
   GPtrArray *history; /* of KrRecovery, the newest last */
+  KrHistogram recoveries[KR_N_LAYERS];
   KrSnapshot *snapshot;
   char *instance;
   gint64 started_utc_us;
@@ -55,6 +58,7 @@ close_history (KrLauncher *launcher, KrLayer layer, const char *file, const char
     entry->seconds = seconds >= 0
                          ? seconds
                          : (double)(g_get_real_time () - entry->utc_us) / G_TIME_SPAN_SECOND;
+    kr_histogram_observe (&launcher->recoveries[layer], entry->seconds);
     return;
   }
 }
@@ -95,6 +99,7 @@ take_snapshot (KrLauncher *launcher)
     g_ptr_array_add (snapshot->files, kr_supervised_take_snapshot (launcher->files->pdata[i]));
   for (guint i = 0; i < launcher->history->len; i++)
     g_ptr_array_add (snapshot->history, kr_recovery_copy (launcher->history->pdata[i]));
+  memcpy (snapshot->recoveries, launcher->recoveries, sizeof snapshot->recoveries);
   kr_snapshot_finish (snapshot, before);
   launcher->snapshot = snapshot;
   kr_snapshot_unref (before);

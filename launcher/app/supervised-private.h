@@ -7,6 +7,7 @@
 
 #include "launcher/app/supervised.h"
 #include "launcher/app/worker-process.h"
+#include "launcher/core/gap-meter.h"
 #include "launcher/core/supervisor.h"
 
 /* How long what was seen of a worker's writing counts. */
@@ -48,6 +49,7 @@ struct _KrSupervised {
   GPtrArray *workers;     /* of KrWorker */
   GPtrArray *before;      /* of KrPipelineReport: counters of the workers that are gone */
   KrHealthReport *health; /* per pipeline, the last judgement */
+  GPtrArray *gaps;        /* of KrGapMeter, per pipeline */
   KrHealthVerdict verdict;
   KrDestinationProbe destination;
   gint64 next_verdict; /* monotonic */

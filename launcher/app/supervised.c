@@ -584,6 +584,7 @@ kr_supervised_new (KrPipelineFile *file, const char *text, GHashTable *set,
   s->workers = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_worker_free);
   s->before = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_report_free);
   s->health = g_new0 (KrHealthReport, file->pipelines->len);
+  s->gaps = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_gap_meter_free);
   s->cancellable = g_cancellable_new ();
   s->last_reason = g_strdup ("");
   s->last_recovery_s = -1;
@@ -594,6 +595,7 @@ kr_supervised_new (KrPipelineFile *file, const char *text, GHashTable *set,
     g_free (before->camera);
     before->camera = g_strdup (spec->camera);
     g_ptr_array_add (s->before, before);
+    g_ptr_array_add (s->gaps, kr_gap_meter_new ());
   }
   kr_supervisor_policy_from_file (&policy, file);
   kr_supervisor_init (&s->machine, &policy, g_get_monotonic_time ());
@@ -611,6 +613,7 @@ kr_supervised_free (KrSupervised *supervised)
   g_clear_handle_id (&supervised->deadline_id, g_source_remove);
   g_ptr_array_unref (supervised->workers);
   g_ptr_array_unref (supervised->before);
+  g_ptr_array_unref (supervised->gaps);
   g_clear_pointer (&supervised->set, g_hash_table_unref);
   kr_pipeline_file_free (supervised->file);
   g_free (supervised->health);
@@ -642,6 +645,51 @@ kr_supervised_stop (KrSupervised *supervised, gboolean force)
   send (supervised, &event);
 }
 
+static KrPipelineReport *
+merge_reports (const KrSupervised *s, const KrWorker *current, const KrPipelineReport *before)
+{
+  const KrPipelineReport *report =
+      current != NULL ? kr_worker_find_report (current, before->name) : NULL;
+  KrPipelineReport *merged;
+
+  if (report != NULL) {
+    merged = kr_pipeline_report_copy (report);
+  } else {
+    merged = kr_pipeline_report_new (before->name);
+    g_free (merged->camera);
+    merged->camera = g_strdup (before->camera);
+  }
+  kr_pipeline_report_carry_on (merged, before);
+  for (guint i = 0; i < s->workers->len; i++) {
+    const KrWorker *other = s->workers->pdata[i];
+    const KrPipelineReport *beside =
+        other != current ? kr_worker_find_report (other, before->name) : NULL;
+
+    if (beside != NULL)
+      kr_pipeline_report_carry_on (merged, beside);
+  }
+  return merged;
+}
+
+/* What is recorded by any of the workers counts; a file that was told to stop has no gaps. */
+static void
+measure_gaps (KrSupervised *s)
+{
+  const KrWorker *current = find_worker (s, s->machine.current);
+
+  if (s->machine.state == KR_SUPERVISOR_STOPPING || s->machine.state == KR_SUPERVISOR_STOPPED)
+    return;
+  for (guint i = 0; i < s->gaps->len; i++) {
+    const KrPipelineReport *before = s->before->pdata[i];
+    g_autoptr (KrPipelineReport) report = NULL;
+
+    if (current != NULL && kr_worker_find_report (current, before->name) != NULL)
+      report = merge_reports (s, current, before);
+    kr_gap_meter_sample (s->gaps->pdata[i], report, s->machine.current, g_get_real_time (),
+                         NULL);
+  }
+}
+
 void
 kr_supervised_tick (KrSupervised *supervised)
 {
@@ -656,6 +704,7 @@ kr_supervised_tick (KrSupervised *supervised)
   tick (supervised, now);
   judge (supervised, now);
   send_verdict (supervised, now);
+  measure_gaps (supervised);
 }
 
 gboolean
@@ -684,32 +733,6 @@ kr_supervised_set_destination (KrSupervised *supervised, const KrDestinationProb
 
 /* --- snapshot -------------------------------------------------------------------------- */
 
-static KrPipelineReport *
-merge_reports (const KrSupervised *s, const KrWorker *current, const KrPipelineReport *before)
-{
-  const KrPipelineReport *report =
-      current != NULL ? kr_worker_find_report (current, before->name) : NULL;
-  KrPipelineReport *merged;
-
-  if (report != NULL) {
-    merged = kr_pipeline_report_copy (report);
-  } else {
-    merged = kr_pipeline_report_new (before->name);
-    g_free (merged->camera);
-    merged->camera = g_strdup (before->camera);
-  }
-  kr_pipeline_report_carry_on (merged, before);
-  for (guint i = 0; i < s->workers->len; i++) {
-    const KrWorker *other = s->workers->pdata[i];
-    const KrPipelineReport *beside =
-        other != current ? kr_worker_find_report (other, before->name) : NULL;
-
-    if (beside != NULL)
-      kr_pipeline_report_carry_on (merged, beside);
-  }
-  return merged;
-}
-
 static void
 snapshot_workers (const KrSupervised *s, KrFileSnapshot *snapshot, gint64 now)
 {
@@ -722,6 +745,15 @@ snapshot_workers (const KrSupervised *s, KrFileSnapshot *snapshot, gint64 now)
         g_ptr_array_add (snapshot->workers, kr_worker_take_snapshot (worker, role, now));
     }
   }
+}
+
+static void
+fill_in_gaps (KrPipelineSnapshot *pipeline, const KrGapMeter *meter, gint64 now_utc_us)
+{
+  for (guint i = 0; i < KR_N_GAP_CAUSES; i++)
+    pipeline->gaps[i] = kr_gap_meter_total (meter, i);
+  pipeline->gaps_24h = kr_gap_meter_recent (meter, now_utc_us);
+  pipeline->gap_since_utc_us = kr_gap_meter_open_since (meter);
 }
 
 KrFileSnapshot *
@@ -751,6 +783,7 @@ kr_supervised_take_snapshot (const KrSupervised *s)
         kr_pipeline_snapshot_new (merge_reports (s, current, s->before->pdata[i]));
 
     pipeline->health = s->health[i];
+    fill_in_gaps (pipeline, s->gaps->pdata[i], g_get_real_time ());
     g_ptr_array_add (snapshot->pipelines, pipeline);
   }
   return snapshot;

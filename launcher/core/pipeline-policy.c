@@ -135,6 +135,8 @@ leave_stopping (KrPipelinePolicy *policy, gint64 now)
     break;
   }
   policy->restarts++;
+  if (policy->last_cause < KR_N_CAUSES)
+    policy->restarts_by_cause[policy->last_cause]++;
   if (policy->restart_at <= now)
     return build (policy, now);
   return enter (policy, KR_PIPELINE_BACKOFF, policy->restart_at, now);

@@ -62,6 +62,7 @@ typedef struct {
   gint64 stop_by;        /* within STOPPING, after a stop: all of it must be over by then */
   KrCause last_cause;    /* of the last fault, KR_N_CAUSES = none */
   guint64 restarts;
+  guint64 restarts_by_cause[KR_N_CAUSES];
 } KrPipelinePolicy;
 
 /**

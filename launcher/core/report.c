@@ -57,6 +57,8 @@ kr_pipeline_report_new (const char *name)
   report->last_recovery_s = -1;
   report->disk_runway_s = -1;
   report->discontinuities = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  report->restart_causes = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  report->io_errors = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   report->source_stats = g_array_new (FALSE, TRUE, sizeof (KrNamedValue));
   return report;
 }
@@ -72,6 +74,8 @@ kr_pipeline_report_copy (const KrPipelineReport *report)
   copy->segment_path = g_strdup (report->segment_path);
   copy->last_reason = g_strdup (report->last_reason);
   copy->discontinuities = g_array_copy (report->discontinuities);
+  copy->restart_causes = g_array_copy (report->restart_causes);
+  copy->io_errors = g_array_copy (report->io_errors);
   copy->source_stats = g_array_copy (report->source_stats);
   return copy;
 }
@@ -87,8 +91,20 @@ kr_pipeline_report_free (KrPipelineReport *report)
   g_free (report->segment_path);
   g_free (report->last_reason);
   g_array_unref (report->discontinuities);
+  g_array_unref (report->restart_causes);
+  g_array_unref (report->io_errors);
   g_array_unref (report->source_stats);
   g_free (report);
+}
+
+static void
+add_counts (GArray *counts, const GArray *more)
+{
+  for (guint i = 0; i < more->len; i++) {
+    const KrNamedCount *count = &g_array_index (more, KrNamedCount, i);
+
+    kr_pipeline_report_count (counts, count->name, count->count);
+  }
 }
 
 void
@@ -109,17 +125,16 @@ kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *b
   SUM (corrections);
   SUM (restarts);
   SUM (reconnects);
+  SUM (abandoned);
   LATEST (last_buffer_utc_us);
   LATEST (last_keyframe_utc_us);
   LATEST (last_growth_utc_us);
   LATEST (last_sync_utc_us);
 #undef SUM
 #undef LATEST
-  for (guint i = 0; i < before->discontinuities->len; i++) {
-    const KrNamedCount *count = &g_array_index (before->discontinuities, KrNamedCount, i);
-
-    kr_pipeline_report_count (report->discontinuities, count->name, count->count);
-  }
+  add_counts (report->discontinuities, before->discontinuities);
+  add_counts (report->restart_causes, before->restart_causes);
+  add_counts (report->io_errors, before->io_errors);
 }
 
 void

@@ -75,6 +75,7 @@ typedef struct {
   gboolean disk_full;
   guint64 disk_free_bytes;
   double disk_runway_s; /* at the present rate; < 0 = unknown */
+  GArray *io_errors;    /* of KrNamedCount: "OPERATION ERRNO", such as "fdatasync EIO" */
 
   /* time */
   double drift_ppm;
@@ -88,6 +89,7 @@ typedef struct {
 
   /* layer 1 */
   guint64 restarts;       /* rebuilds of the pipeline */
+  GArray *restart_causes; /* of KrNamedCount: the same by kr_cause_name() */
   guint64 reconnects;     /* of its source alone */
   char *last_reason;      /* of the last restart or reconnect; "" = none */
   double last_recovery_s; /* from the fault to data flowing again; < 0 = never */

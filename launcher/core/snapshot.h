@@ -7,6 +7,7 @@
 
 #include "launcher/core/gap-meter.h"
 #include "launcher/core/health.h"
+#include "launcher/core/histogram.h"
 #include "launcher/core/report.h"
 #include "launcher/core/supervisor.h"
 
@@ -88,8 +89,9 @@ typedef struct {
   gboolean recording; /* at least one does */
   KrHealth status;
   gint64 status_since_utc_us;
-  GPtrArray *files;   /* of KrFileSnapshot, in the order of the command line */
-  GPtrArray *history; /* of KrRecovery, the newest last */
+  GPtrArray *files;                    /* of KrFileSnapshot, in the order of the command line */
+  GPtrArray *history;                  /* of KrRecovery, the newest last */
+  KrHistogram recoveries[KR_N_LAYERS]; /* their lengths, of all there ever were */
 } KrSnapshot;
 
 KrWorkerSnapshot *kr_worker_snapshot_new (void);

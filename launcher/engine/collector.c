@@ -534,6 +534,22 @@ take_leftover (KrCollector *collector, const GstStructure *structure)
         to != NULL ? to : "");
 }
 
+/* The names are bounded: a few operations, and the errors of the system. */
+static void
+count_io_error (KrCollector *collector, const GstStructure *structure)
+{
+  const char *operation = gst_structure_get_string (structure, "operation");
+  g_autofree char *name = NULL;
+  int code = 0;
+
+  gst_structure_get_int (structure, "errno", &code);
+  if (code == 0)
+    return;
+  name = g_strdup_printf ("%s %s", operation != NULL ? operation : "write",
+                          strerrorname_np (code) != NULL ? strerrorname_np (code) : "?");
+  kr_pipeline_report_count (collector->report->io_errors, name, 1);
+}
+
 static void
 take_disk (KrCollector *collector, const GstStructure *structure)
 {
@@ -541,6 +557,7 @@ take_disk (KrCollector *collector, const GstStructure *structure)
 
   if (error == NULL)
     error = "?";
+  count_io_error (collector, structure);
   if (gst_structure_has_name (structure, KR_MSG_DISK_FULL)) {
     collector->report->disk_full = TRUE;
     tell (collector, KR_WORKER_EVENT_DISK, structure,

@@ -897,6 +897,9 @@ kr_pipeline_runner_report (KrPipelineRunner *runner)
     report_sources (runner, report);
   report->last_buffer_utc_us = MAX (report->last_buffer_utc_us, runner->last_data_utc_us);
   report->restarts = runner->policy.restarts;
+  for (guint i = 0; i < KR_N_CAUSES; i++)
+    kr_pipeline_report_count (report->restart_causes, kr_cause_name (i),
+                              runner->policy.restarts_by_cause[i]);
   report->reconnects = runner->reconnects;
   report->abandoned = runner->abandoned;
   report->last_recovery_s = runner->last_recovery_s;

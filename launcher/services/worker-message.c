@@ -276,6 +276,19 @@ put_field (JsonBuilder *builder, const Field *field, const KrPipelineReport *rep
 }
 
 static void
+put_counts (JsonBuilder *builder, const char *name, const GArray *counts)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_begin_object (builder);
+  for (guint i = 0; i < counts->len; i++) {
+    const KrNamedCount *count = &g_array_index (counts, KrNamedCount, i);
+
+    put_counter (builder, count->name, count->count);
+  }
+  json_builder_end_object (builder);
+}
+
+static void
 put_report (JsonBuilder *builder, const KrPipelineReport *report)
 {
   json_builder_begin_object (builder);
@@ -283,14 +296,9 @@ put_report (JsonBuilder *builder, const KrPipelineReport *report)
     put_field (builder, &report_fields[i], report);
   put_string (builder, "state", kr_pipeline_state_name (report->state));
 
-  json_builder_set_member_name (builder, "discontinuities");
-  json_builder_begin_object (builder);
-  for (guint i = 0; i < report->discontinuities->len; i++) {
-    const KrNamedCount *count = &g_array_index (report->discontinuities, KrNamedCount, i);
-
-    put_counter (builder, count->name, count->count);
-  }
-  json_builder_end_object (builder);
+  put_counts (builder, "discontinuities", report->discontinuities);
+  put_counts (builder, "restart_causes", report->restart_causes);
+  put_counts (builder, "io_errors", report->io_errors);
 
   json_builder_set_member_name (builder, "source_stats");
   json_builder_begin_object (builder);
@@ -678,6 +686,8 @@ decode_report (JsonNode *node, GError **error)
     report->camera = g_strdup (report->name);
   if (!get_state (object, &report->state, error) ||
       !get_counts (object, "discontinuities", report->discontinuities, error) ||
+      !get_counts (object, "restart_causes", report->restart_causes, error) ||
+      !get_counts (object, "io_errors", report->io_errors, error) ||
       !get_source_stats (object, report->source_stats, error))
     return NULL;
   return g_steal_pointer (&report);

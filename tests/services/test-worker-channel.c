@@ -126,6 +126,10 @@ test_report_carries_every_member (void)
   report->discontinuities = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   kr_pipeline_report_count (report->discontinuities, "jump-back", 3);
   kr_pipeline_report_count (report->discontinuities, "gap", 1);
+  report->restart_causes = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  kr_pipeline_report_count (report->restart_causes, "source", 2);
+  report->io_errors = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  kr_pipeline_report_count (report->io_errors, "fsync EIO", 1);
   report->source_stats = g_array_new (FALSE, TRUE, sizeof (KrNamedValue));
   kr_pipeline_report_add_value (report->source_stats, &kr_srt_stats[0], 12.5);
   g_ptr_array_add (reports, report);
@@ -159,6 +163,8 @@ test_report_carries_every_member (void)
   g_assert_cmpstr (g_array_index (back->discontinuities, KrNamedCount, 0).name, ==,
                    "jump-back");
   g_assert_cmpuint (g_array_index (back->discontinuities, KrNamedCount, 0).count, ==, 3);
+  g_assert_cmpuint (g_array_index (back->restart_causes, KrNamedCount, 0).count, ==, 2);
+  g_assert_cmpstr (g_array_index (back->io_errors, KrNamedCount, 0).name, ==, "fsync EIO");
 }
 
 static void
