@@ -84,7 +84,7 @@ class Demo:
     def start_recorder(self):
         uris = [f'srt://127.0.0.1:{port}?mode=caller' for port in self.ports]
         self.recorder = self.run('recorder', ['record-srt', 'composite-srt'], {
-            'SRT_URI': uris[0], 'SRT_URI_1': uris[0], 'SRT_URI_2': uris[1], 'OUT': self.out,
+            'SRT_URI': uris[0], 'SRT_URI_1': uris[0], 'SRT_URI_2': uris[1], 'OUT': os.path.relpath(self.out),
             'SEGMENT_NS': 10 * 10**9})
 
     def show_log(self):
@@ -165,11 +165,12 @@ def verdict(path):
 def list_files(out):
     good = True
     names = support.final(out)
-    print(f'\n{"file":58} {"MB":>6} {"seconds":>8}  ffprobe says')
+    width = max((len(os.path.relpath(path)) for path in names), default=0)
+    print(f'\n{"file":{width}} {"MB":>6} {"seconds":>8}  ffprobe says')
     for path in names:
         ok, words = verdict(path)
         good = good and ok
-        print(f'{os.path.relpath(path):58} {support.size(path) / 1e6:6.2f} '
+        print(f'{os.path.relpath(path):{width}} {support.size(path) / 1e6:6.2f} '
               f'{support.duration(path):8.2f}  {words}')
     for path in support.growing(out):
         good = False
