@@ -108,7 +108,7 @@ GST_ELEMENT_REGISTER_DEFINE_WITH_CODE (mpegtsregen, "mpegtsregen", GST_RANK_NONE
                                                                 "mpegtsregen", 0,
                                                                 "transport stream regenerator"))
 
-/* --- enums ------------------------------------------------------------------------------ */
+/* --- enums --------------------------------------------------------------------------- */
 
 #define KR_TYPE_MPEGTS_REGEN_MODE (mode_get_type ())
 static GType
@@ -161,8 +161,7 @@ live_get_type (void)
   return type;
 }
 
-/* --- stats and messages --------------------------------------------------------------------
- */
+/* --- stats and messages -------------------------------------------------------------- */
 
 static GstStructure *
 make_stats (const KrTsRegenStats *s)
@@ -208,8 +207,7 @@ post_events (KrMpegtsRegen *self)
   }
 }
 
-/* --- caps and segment ------------------------------------------------------------------------
- */
+/* --- caps and segment ---------------------------------------------------------------- */
 
 static void
 append_header (GValue *array, GBytes *packets)
@@ -272,8 +270,7 @@ prepare_output (KrMpegtsRegen *self, KrTsPieceFlags flags)
   }
 }
 
-/* --- data
- * --------------------------------------------------------------------------------------- */
+/* --- data ---------------------------------------------------------------------------- */
 
 static gboolean
 ask_whether_live (KrMpegtsRegen *self)
@@ -469,8 +466,7 @@ drain (KrMpegtsRegen *self)
   post_events (self);
 }
 
-/* --- events and queries
- * ------------------------------------------------------------------------- */
+/* --- events and queries -------------------------------------------------------------- */
 
 static void
 reset_stream (KrMpegtsRegen *self)
@@ -563,8 +559,7 @@ kr_mpegts_regen_sink_query (GstPad *pad, GstObject *parent, GstQuery *query)
   return gst_pad_query_default (pad, parent, query);
 }
 
-/* --- GstElement
- * ------------------------------------------------------------------------------------ */
+/* --- GstElement ---------------------------------------------------------------------- */
 
 static GstStateChangeReturn
 kr_mpegts_regen_change_state (GstElement *element, GstStateChange transition)

@@ -19,8 +19,7 @@ typedef struct {
   gboolean found;   /* what --fail asks for */
 } Analyze;
 
-/* --- reading
- * ---------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------- */
 
 /* Returns (transfer full): the report, or NULL with a message printed and @code set. */
 static KrTsReport *
@@ -58,8 +57,7 @@ analyze_file (const char *path, int *ret_code)
   return g_steal_pointer (&report);
 }
 
-/* --- text
- * ------------------------------------------------------------------------------------------ */
+/* --- text ---------------------------------------------------------------------------- */
 
 static void
 print_streams (const KrTsReport *report)
@@ -139,9 +137,7 @@ print_report (const char *path, const KrTsReport *report)
              total == 1 ? "" : "s", kinds, kinds == 1 ? "" : "s");
 }
 
-/* --- JSON
- * -----------------------------------------------------------------------------------------------
- */
+/* --- JSON ---------------------------------------------------------------------------- */
 
 static void
 add_number (JsonBuilder *b, const char *name, guint64 value)
@@ -322,8 +318,7 @@ print_json (const char *path, const KrTsReport *report)
   g_print ("%s\n", text);
 }
 
-/* --- the command
- * ----------------------------------------------------------------------------------------- */
+/* --- the command --------------------------------------------------------------------- */
 
 static gboolean
 on_fail_option (const char *name, const char *value, gpointer data, GError **error)

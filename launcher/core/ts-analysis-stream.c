@@ -11,8 +11,7 @@
 #define STEP_BIN     (4 * KR_TS_STAMP_HZ / 1000)
 #define HZ           ((gdouble)KR_TS_STAMP_HZ)
 
-/* --- putting PES packets together ------------------------------------------------------------
- */
+/* --- putting PES packets together ---------------------------------------------------- */
 
 static guint64
 hash_bytes (guint64 hash, const guint8 *data, gsize size)
@@ -202,8 +201,7 @@ kr_ts_stream_end_pes (KrTsAnalysis *a, KrStreamState *stream)
   kr_ts_time_defer (a, &pending);
 }
 
-/* --- PTS in order
- * ---------------------------------------------------------------------------------- */
+/* --- PTS in order -------------------------------------------------------------------- */
 
 static void
 count_step (KrStepTable *table, gint64 step)
@@ -272,8 +270,7 @@ push_pts (KrTsAnalysis *a, KrStreamState *stream, gint64 pts)
   stream->n_window++;
 }
 
-/* --- coded audio against its stamps
- * ------------------------------------------------------------------ */
+/* --- coded audio against its stamps -------------------------------------------------- */
 
 static void
 restart_fit (KrStreamState *stream)
@@ -343,9 +340,7 @@ finish_audio (KrTsAnalysis *a, KrStreamState *stream)
                 stream->report.drift_ppm, "ppm");
 }
 
-/* --- DTS
- * ------------------------------------------------------------------------------------------------
- */
+/* --- DTS ----------------------------------------------------------------------------- */
 
 static void
 judge_dts (KrTsAnalysis *a, KrStreamState *stream, const KrPes *pes)

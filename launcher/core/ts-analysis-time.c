@@ -9,7 +9,7 @@
 /* A PMT may name a PCR PID that carries none. */
 #define OTHERS_BELIEVED 50
 
-/* --- the reference ------------------------------------------------------------------------ */
+/* --- the reference ------------------------------------------------------------------- */
 
 static gboolean
 is_announced (const KrTsAnalysis *a, guint pid)
@@ -92,8 +92,7 @@ locate (const KrTsAnalysis *a, guint64 packet, KrMoment *moment)
   }
 }
 
-/* --- what waits for the next PCR -------------------------------------------------------------
- */
+/* --- what waits for the next PCR ----------------------------------------------------- */
 
 static void
 judge_section (KrTsAnalysis *a, KrPidState *s, const KrPending *pending, const KrMoment *moment)
@@ -139,8 +138,7 @@ kr_ts_time_defer (KrTsAnalysis *a, const KrPending *pending)
     resolve_all (a);
 }
 
-/* --- PCRs
- * --------------------------------------------------------------------------------------- */
+/* --- PCRs ---------------------------------------------------------------------------- */
 
 static void
 add_point (KrTsAnalysis *a, guint64 pcr)

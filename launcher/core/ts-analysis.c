@@ -165,8 +165,7 @@ kr_ts_note (KrTsAnalysis *a, KrTsFindingKind kind, gboolean signalled, guint64 p
       .packet = packet, .pid = pid, .has_value = unit != NULL, .value = value, .unit = unit};
 }
 
-/* --- tables ---------------------------------------------------------------------------------
- */
+/* --- tables -------------------------------------------------------------------------- */
 
 static KrPidState *
 pid_state (KrTsAnalysis *a, guint pid)
@@ -236,8 +235,7 @@ take_table (KrTsAnalysis *a, KrPidState *s, const guint8 *p, guint pid)
   }
 }
 
-/* --- packets
- * ---------------------------------------------------------------------------------- */
+/* --- packets ------------------------------------------------------------------------- */
 
 /* FALSE: the packet is the repetition that is allowed, and says nothing new. */
 static gboolean
@@ -314,8 +312,7 @@ take_packet (KrTsAnalysis *a, const guint8 *p)
   }
 }
 
-/* --- bytes
- * -------------------------------------------------------------------------------------- */
+/* --- bytes --------------------------------------------------------------------------- */
 
 /* What was said about a packet is compared with the next one of its PID, which may come in
  * another block. */
@@ -437,8 +434,7 @@ kr_ts_analysis_push (KrTsAnalysis *a, const guint8 *data, gsize size)
   g_byte_array_append (a->carry, data + used + taken, (guint)(size - used - taken));
 }
 
-/* --- the end
- * -------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------- */
 
 static void
 finish_programs (KrTsAnalysis *a)

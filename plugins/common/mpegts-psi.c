@@ -28,7 +28,7 @@ kr_ts_crc32 (const guint8 *data, gsize size)
   return crc;
 }
 
-/* --- sections from packets ------------------------------------------------------------- */
+/* --- sections from packets ----------------------------------------------------------- */
 
 static void
 section_reset (KrTsSection *section)
@@ -111,7 +111,7 @@ kr_ts_section_push (KrTsSection *section, const guint8 *packet, KrTsSectionFunc 
   }
 }
 
-/* --- PAT and PMT ----------------------------------------------------------------------- */
+/* --- PAT and PMT --------------------------------------------------------------------- */
 
 static gboolean
 has_section_syntax (const guint8 *section, gsize size, guint8 table_id, gsize min_size)
@@ -287,7 +287,7 @@ kr_ts_parse_pmt (const guint8 *section, gsize size, KrTsPmt *ret_pmt)
   return TRUE;
 }
 
-/* --- sections into packets ------------------------------------------------------------- */
+/* --- sections into packets ----------------------------------------------------------- */
 
 void
 kr_ts_section_seal (guint8 *section, gsize size)
@@ -338,7 +338,7 @@ kr_ts_packetize (const guint8 *section, gsize size, guint pid, guint counter, gu
   return n;
 }
 
-/* --- looking for tables ---------------------------------------------------------------- */
+/* --- looking for tables -------------------------------------------------------------- */
 
 typedef struct {
   KrTsSection pat_section, pmt_section;

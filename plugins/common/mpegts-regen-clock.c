@@ -40,7 +40,7 @@ map_pcr (guint64 pcr, guint64 offset)
   return (pcr + offset * 300) % KR_TS_PCR_MODULUS;
 }
 
-/* --- epochs ----------------------------------------------------------------------------- */
+/* --- epochs -------------------------------------------------------------------------- */
 
 static void
 push_epoch (KrProgram *program, guint64 offset)
@@ -106,7 +106,7 @@ forget_candidate (KrTsRegen *r, KrCandidate *candidate)
   candidate->n = 0;
 }
 
-/* --- PCR ---------------------------------------------------------------------------------- */
+/* --- PCR ----------------------------------------------------------------------------- */
 
 /* The PMT names the PCR's PID, but not every PMT tells the truth: then the first PID that has
  * one counts. */
@@ -378,8 +378,7 @@ kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid)
   write_pcr (r, p, bytes, pcr, out, signal);
 }
 
-/* --- PTS and DTS ----------------------------------------------------------------------------
- */
+/* --- PTS and DTS --------------------------------------------------------------------- */
 
 static gint64
 lead_of (const KrProgram *program, guint64 out)

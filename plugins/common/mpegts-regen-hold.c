@@ -229,7 +229,7 @@ kr_ts_scan_done (const KrTsRegen *r)
   return TRUE;
 }
 
-/* --- placing a session -------------------------------------------------------------------- */
+/* --- placing a session --------------------------------------------------------------- */
 
 static void
 at_least (guint64 *offset, guint64 other)

@@ -228,7 +228,7 @@ struct _KrTsRegen {
   KrTsRegenStats stats;
 };
 
-/* --- mpegts-regen.c -------------------------------------------------------------------- */
+/* --- mpegts-regen.c ------------------------------------------------------------------ */
 
 /* @delta and @gap in ns, @in and @out in 90 kHz ticks. */
 void kr_ts_regen_event (KrTsRegen *r, KrProgram *program, KrTsEventKind kind, gint64 delta,
@@ -240,7 +240,7 @@ void kr_pid_update (KrPid *s, guint pid);
 guint kr_ts_regen_program_of (const KrTsRegen *r, guint pid);
 KrStream *kr_ts_regen_stream (KrTsRegen *r, const KrPid *s);
 
-/* --- mpegts-regen-clock.c: one stamp in, one stamp out ------------------------------------ */
+/* --- mpegts-regen-clock.c: one stamp in, one stamp out ------------------------------- */
 
 /* @p is the packet, @bytes its PCR. Returns the stamp as it leaves. */
 void kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid);
@@ -249,8 +249,7 @@ void kr_ts_regen_pes (KrTsRegen *r, KrStream *stream, guint8 *pts, guint8 *dts,
 /* Begins a new epoch for the program with @offset for everything in it. */
 void kr_ts_regen_begin_epoch (KrTsRegen *r, KrProgram *program, guint64 offset);
 
-/* --- mpegts-regen-arrival.c: output against the clock on the wall ---------------------------
- */
+/* --- mpegts-regen-arrival.c: output against the clock on the wall -------------------- */
 
 void kr_ts_arrival_reset (KrProgram *program);
 void kr_ts_arrival_update (KrTsRegen *r, KrProgram *program, gint64 step);
@@ -260,8 +259,7 @@ gboolean kr_ts_arrival_target (const KrTsRegen *r, const KrProgram *program, gin
                                gint64 *ret_ticks);
 gint64 kr_ts_arrival_bend (const KrTsRegen *r, const KrProgram *program, gint64 step);
 
-/* --- mpegts-regen-session.c: tables and PIDs in force ----------------------------------------
- */
+/* --- mpegts-regen-session.c: tables and PIDs in force -------------------------------- */
 
 /* Takes what r->tables says as the first session's. */
 void kr_ts_session_begin (KrTsRegen *r);
@@ -275,8 +273,7 @@ void kr_ts_session_match (KrTsRegen *r, guint program);
 void kr_ts_session_write_table (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid);
 gboolean kr_ts_session_replaces (const KrTsRegen *r, guint pid);
 
-/* --- mpegts-regen-hold.c: looking ahead before a join is decided
- * ------------------------------ */
+/* --- mpegts-regen-hold.c: looking ahead before a join is decided --------------------- */
 
 void kr_ts_scan_begin (KrTsRegen *r);
 void kr_ts_scan_packet (KrTsRegen *r, const guint8 *p);

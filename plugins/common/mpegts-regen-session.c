@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* --- programs and PIDs -------------------------------------------------------------------- */
+/* --- programs and PIDs --------------------------------------------------------------- */
 
 static guint
 find_program (const KrTsRegen *r, guint in_number)
@@ -84,8 +84,7 @@ unlist (KrTsRegen *r, guint index)
   }
 }
 
-/* --- which keyframes count ------------------------------------------------------------------
- */
+/* --- which keyframes count ----------------------------------------------------------- */
 
 static void
 choose_key_pid (KrTsRegen *r)
@@ -132,8 +131,7 @@ start_waiting (KrTsRegen *r, guint index)
   }
 }
 
-/* --- the header ------------------------------------------------------------------------------
- */
+/* --- the header ---------------------------------------------------------------------- */
 
 static void
 append_table (GByteArray *out, const guint8 *section, gsize size, guint pid, guint last_counter)
@@ -182,8 +180,33 @@ update_header (KrTsRegen *r)
   r->tables_changed = TRUE;
 }
 
-/* --- what is in force
- * --------------------------------------------------------------------------- */
+/* Notes where the counters of the output stand, so that they go on when a number is given to
+ * another PID or a table is replaced. */
+static void
+settle_counter (KrTsRegen *r, guint pid)
+{
+  KrPid *s = &r->pids[pid];
+
+  if ((s->flags & KR_PID_SEEN) == 0)
+    return;
+  /* Replaced tables count for themselves. */
+  if ((s->flags & KR_PID_FRESH) == 0 && !kr_ts_session_replaces (r, pid))
+    r->pids[s->out_pid].out_counter = (guint8)((s->counter + s->delta) & 0x0f);
+  s->flags |= KR_PID_FRESH;
+  kr_pid_update (s, pid);
+}
+
+static void
+settle_counters (KrTsRegen *r, guint index)
+{
+  settle_counter (r, KR_TS_PID_PAT);
+  for (guint i = 0; i < r->n_used; i++) {
+    if (r->pids[r->used[i]].program == index)
+      settle_counter (r, r->used[i]);
+  }
+}
+
+/* --- what is in force ---------------------------------------------------------------- */
 
 static void
 force_pat (KrTsRegen *r, gboolean raise)
@@ -369,6 +392,8 @@ kr_ts_session_match (KrTsRegen *r, guint index)
   if (table == NULL || !table->valid)
     return;
   program->await_pmt = FALSE;
+  if (program->has_pmt)
+    settle_counters (r, index);
   if (!program->has_pmt || !may_replace (r, table)) {
     force_pmt (r, program, table, FALSE);
     list_program (r, index, table, NULL);
@@ -387,8 +412,7 @@ kr_ts_session_match (KrTsRegen *r, guint index)
   update_header (r);
 }
 
-/* --- what the main loop calls
- * ----------------------------------------------------------------- */
+/* --- what the main loop calls -------------------------------------------------------- */
 
 void
 kr_ts_session_begin (KrTsRegen *r)
@@ -408,6 +432,8 @@ change_pmt (KrTsRegen *r, guint index, const KrTsProgramTable *table)
   KrProgram *program = r->programs[index];
   gboolean renumbered = program->replace_pmt;
 
+  if (renumbered)
+    settle_counters (r, index);
   force_pmt (r, program, table, renumbered && may_replace (r, table));
   list_program (r, index, table, NULL);
   if (renumbered && r->has_pat)
@@ -428,10 +454,12 @@ kr_ts_session_tables (KrTsRegen *r, KrTsTablesChange change)
         r->pids[table->pmt_pid].program = (guint8)index;
       kr_pid_update (&r->pids[table->pmt_pid], table->pmt_pid);
     }
-    if (!r->replace_pat)
+    if (!r->replace_pat) {
       force_pat (r, FALSE);
-    else
+    } else {
+      settle_counter (r, KR_TS_PID_PAT);
       match_pat (r);
+    }
     update_header (r);
   }
   if ((change & KR_TS_TABLES_PMT) != 0) {
@@ -463,16 +491,8 @@ void
 kr_ts_session_join (KrTsRegen *r, guint index, gboolean all)
 {
   for (guint i = 0; i < r->n_used; i++) {
-    guint pid = r->used[i];
-    KrPid *s = &r->pids[pid];
-
-    if (!all && s->program != index)
-      continue;
-    /* Replaced tables count for themselves. */
-    if ((s->flags & KR_PID_FRESH) == 0 && !kr_ts_session_replaces (r, pid))
-      r->pids[s->out_pid].out_counter = (guint8)((s->counter + s->delta) & 0x0f);
-    s->flags |= KR_PID_FRESH;
-    kr_pid_update (s, pid);
+    if (all || r->pids[r->used[i]].program == index)
+      settle_counter (r, r->used[i]);
   }
   r->programs[index]->await_pmt = TRUE;
   start_waiting (r, index);

@@ -61,7 +61,7 @@ kr_ts_regen_config_init (KrTsRegenConfig *config)
   };
 }
 
-/* --- life ------------------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------------------- */
 
 static void
 clear_piece (gpointer data)
@@ -146,7 +146,7 @@ kr_ts_regen_reset (KrTsRegen *r)
   g_clear_pointer (&r->header, g_bytes_unref);
 }
 
-/* --- small parts the other files use ----------------------------------------------------- */
+/* --- small parts the other files use ------------------------------------------------- */
 
 void
 kr_pid_update (KrPid *s, guint pid)
@@ -242,7 +242,7 @@ kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize size)
   g->flags = 0;
 }
 
-/* --- the start of a PES packet ----------------------------------------------------------- */
+/* --- the start of a PES packet ------------------------------------------------------- */
 
 static void
 unit_begin (KrUnit *unit, guint pid, gboolean scans, KrTsCodec codec)
@@ -333,7 +333,7 @@ unit_stamps (KrTsRegen *r, KrUnit *unit, KrStream *stream, gboolean repeated)
     *unit->at[i] = head[i];
 }
 
-/* --- packets ------------------------------------------------------------------------------ */
+/* --- packets ------------------------------------------------------------------------- */
 
 static gboolean
 counter_breaks (const KrPid *s, guint32 header)
@@ -581,18 +581,18 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   signalled = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0;
   repeated =
       (s->flags & (KR_PID_SEEN | KR_PID_FRESH)) == KR_PID_SEEN && (header & 0x0f) == s->counter;
+  /* First, for it may say that the counters go on elsewhere. */
+  if ((s->flags & KR_PID_TABLE) != 0 && payload)
+    take_table (r, p);
   take_counter (r, s, pid, header, signalled);
   if ((header & KR_TS_AFC_ADAPTATION) != 0)
     take_adaptation (r, g, p, pid);
   mark_discont (r, g, p);
   if (starts)
     take_unit (r, g, p, s, pid, scrambled ? NULL : &unit, repeated);
-  if ((s->flags & KR_PID_TABLE) != 0 && payload) {
-    take_table (r, p);
-    if (kr_ts_session_replaces (r, pid)) {
-      kr_ts_session_write_table (r, g, p, pid);
-      return RUN_NEXT;
-    }
+  if ((s->flags & KR_PID_TABLE) != 0 && payload && kr_ts_session_replaces (r, pid)) {
+    kr_ts_session_write_table (r, g, p, pid);
+    return RUN_NEXT;
   }
   if (is_dropped (r, s)) {
     r->stats.dropped_packets++;
@@ -646,8 +646,7 @@ run (KrTsRegen *r, KrRegion *g, guint8 *p, RunResult *ret_result)
   return p;
 }
 
-/* --- holding -------------------------------------------------------------------------------
- */
+/* --- holding ------------------------------------------------------------------------- */
 
 static void
 begin_hold (KrTsRegen *r)
@@ -786,8 +785,7 @@ feed (KrTsRegen *r, guint8 *p, guint8 *end, GBytes *owner)
   return p;
 }
 
-/* --- bytes to packets ----------------------------------------------------------------------
- */
+/* --- bytes to packets ---------------------------------------------------------------- */
 
 static void
 skip_garbage (KrTsRegen *r, gsize size)
@@ -960,8 +958,7 @@ kr_ts_regen_drain (KrTsRegen *r)
   r->force = FALSE;
 }
 
-/* --- answers -------------------------------------------------------------------------------
- */
+/* --- answers ------------------------------------------------------------------------- */
 
 const KrTsPiece *
 kr_ts_regen_get_pieces (const KrTsRegen *r, guint *ret_n)

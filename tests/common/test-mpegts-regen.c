@@ -130,7 +130,7 @@ n_events (const Run *run)
   return n;
 }
 
-/* --- clean input ------------------------------------------------------------------------ */
+/* --- clean input --------------------------------------------------------------------- */
 
 typedef struct {
   const char *name;
@@ -236,8 +236,7 @@ test_programs_are_apart (void)
   run_end (&run);
 }
 
-/* --- joins ---------------------------------------------------------------------------------
- */
+/* --- joins --------------------------------------------------------------------------- */
 
 static void
 assert_sound (const Run *run, KrTsFound *found)
@@ -462,8 +461,7 @@ test_wait_keyframe (void)
   run_end (&run);
 }
 
-/* --- stamps that jump without a new session
- * ---------------------------------------------------- */
+/* --- stamps that jump without a new session ------------------------------------------ */
 
 /* Moves stamps from packet @from on by @ticks, without a break of any counter. */
 static void
@@ -557,8 +555,7 @@ test_outlier (gconstpointer data)
   run_end (&run);
 }
 
-/* --- live: the clock on the wall
- * -------------------------------------------------------------- */
+/* --- live: the clock on the wall ----------------------------------------------------- */
 
 static void
 live_config (KrTsRegenConfig *config)
@@ -716,8 +713,7 @@ test_arrival_mode_bends (void)
   run_end (&run);
 }
 
-/* --- rough input
- * ---------------------------------------------------------------------------------- */
+/* --- rough input --------------------------------------------------------------------- */
 
 static void
 test_garbage_is_skipped (void)

@@ -66,8 +66,7 @@ shift (GByteArray *bytes, guint pid, guint from, guint upto, gint64 ticks, gbool
   }
 }
 
-/* --- what goes wrong, one at a time
- * ------------------------------------------------------------ */
+/* --- what goes wrong, one at a time -------------------------------------------------- */
 
 static void
 lose_packet (GByteArray *b)

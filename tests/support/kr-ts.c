@@ -285,8 +285,7 @@ kr_ts_make_session (KrTsMaker *maker, const KrTsSession *session)
   }
 }
 
-/* --- reading back
- * ----------------------------------------------------------------------------- */
+/* --- reading back -------------------------------------------------------------------- */
 
 typedef struct {
   gint counter; /* -1 = none */

@@ -1,0 +1,466 @@
+/* keeprolling - tests of mpegtsregen
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <gst/check/gstharness.h>
+#include <gst/gst.h>
+#include <string.h>
+
+#include "plugins/common/messages.h"
+#include "tests/support/kr-test.h"
+#include "tests/support/kr-ts.h"
+
+#define CAPS "video/mpegts, systemstream=(boolean)true"
+
+typedef struct {
+  GstHarness *harness;
+  GstBus *bus;
+  GByteArray *out;
+  guint buffers, keyframes, disconts;
+  GstClockTime last_pts;
+} Run;
+
+static void
+run_begin (Run *run, const char *properties, GstFormat format, gboolean live)
+{
+  GstElement *element = gst_element_factory_make ("mpegtsregen", NULL);
+  g_auto (GStrv) settings = g_strsplit (properties, " ", -1);
+  GstSegment segment;
+
+  g_assert_nonnull (element);
+  for (guint i = 0; settings[i] != NULL; i++) {
+    g_auto (GStrv) pair = g_strsplit (settings[i], "=", 2);
+
+    gst_util_set_object_arg (G_OBJECT (element), pair[0], pair[1]);
+  }
+
+  memset (run, 0, sizeof *run);
+  run->harness = gst_harness_new_with_element (gst_object_ref_sink (element), "sink", "src");
+  gst_object_unref (element);
+  run->bus = gst_bus_new ();
+  gst_element_set_bus (run->harness->element, run->bus);
+  run->out = g_byte_array_new ();
+  run->last_pts = GST_CLOCK_TIME_NONE;
+  gst_harness_set_live (run->harness, live);
+  gst_harness_set_src_caps_str (run->harness, CAPS);
+  gst_segment_init (&segment, format);
+  gst_harness_push_event (run->harness, gst_event_new_segment (&segment));
+}
+
+static void
+run_end (Run *run)
+{
+  gst_element_set_bus (run->harness->element, NULL);
+  gst_object_unref (run->bus);
+  gst_harness_teardown (run->harness);
+  g_byte_array_unref (run->out);
+}
+
+static void
+collect (Run *run)
+{
+  GstBuffer *buffer;
+
+  while ((buffer = gst_harness_try_pull (run->harness)) != NULL) {
+    GstMapInfo map;
+
+    g_assert_true (GST_BUFFER_PTS_IS_VALID (buffer));
+    if (GST_CLOCK_TIME_IS_VALID (run->last_pts))
+      g_assert_cmpuint (GST_BUFFER_PTS (buffer), >=, run->last_pts);
+    run->last_pts = GST_BUFFER_PTS (buffer);
+    run->buffers++;
+    run->disconts += GST_BUFFER_IS_DISCONT (buffer);
+    g_assert_true (gst_buffer_map (buffer, &map, GST_MAP_READ));
+    if (!GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT)) {
+      run->keyframes++;
+      g_assert_cmpuint (kr_ts_pid (map.data), ==, 0x100);
+      g_assert_true (kr_ts_starts_unit (map.data));
+    }
+    g_assert_cmpuint (map.size % 188, ==, 0);
+    g_byte_array_append (run->out, map.data, (guint)map.size);
+    gst_buffer_unmap (buffer, &map);
+    gst_buffer_unref (buffer);
+  }
+}
+
+static GstFlowReturn
+push (Run *run, const guint8 *data, gsize size)
+{
+  GstFlowReturn flow = gst_harness_push (run->harness, gst_buffer_new_memdup (data, size));
+
+  collect (run);
+  return flow;
+}
+
+static void
+push_all (Run *run, const GByteArray *bytes, gsize block)
+{
+  for (gsize i = 0; i < bytes->len; i += block)
+    g_assert_cmpint (push (run, bytes->data + i, MIN (block, bytes->len - i)), ==, GST_FLOW_OK);
+}
+
+static void
+assert_same (const Run *run, const GByteArray *bytes)
+{
+  g_assert_cmpuint (run->out->len, ==, bytes->len);
+  g_assert_true (memcmp (run->out->data, bytes->data, bytes->len) == 0);
+}
+
+static guint64
+stat_of (const Run *run, const char *name)
+{
+  GstStructure *stats = NULL;
+  guint64 value = 0;
+
+  g_object_get (run->harness->element, "stats", &stats, NULL);
+  g_assert_true (gst_structure_get_uint64 (stats, name, &value));
+  gst_structure_free (stats);
+  return value;
+}
+
+static void
+test_clean_from_a_file (gconstpointer data)
+{
+  gsize block = GPOINTER_TO_SIZE (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 100});
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  push_all (&run, maker->bytes, block);
+  gst_harness_push_event (run.harness, gst_event_new_eos ());
+  collect (&run);
+  assert_same (&run, maker->bytes);
+  g_assert_cmpuint (run.keyframes, ==, 4);
+  g_assert_cmpuint (run.disconts, ==, 0);
+  /* 99 frames after the first, from the PCR, though the input has no stamps. */
+  g_assert_cmpuint (run.last_pts, >=, (block <= 1316 ? 3900 : 3000) * GST_MSECOND);
+  g_assert_cmpuint (run.last_pts, <=, 3960 * GST_MSECOND);
+  g_assert_cmpuint (stat_of (&run, "bytes-in"), ==, maker->bytes->len);
+  g_assert_cmpuint (stat_of (&run, "keyframes"), ==, 4);
+  run_end (&run);
+}
+
+static void
+test_streamheader (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GstCaps) caps = NULL;
+  const GValue *header;
+  const GstSegment *segment;
+  GstEvent *event;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .pmt_filler = 300});
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  push_all (&run, maker->bytes, 4096);
+  caps = gst_pad_get_current_caps (run.harness->sinkpad);
+  g_assert_nonnull (caps);
+  header = gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
+  g_assert_nonnull (header);
+  g_assert_cmpuint (gst_value_array_get_size (header), ==, 3);
+  for (guint i = 0; i < 3; i++) {
+    GstBuffer *packet = gst_value_get_buffer (gst_value_array_get_value (header, i));
+
+    g_assert_cmpuint (gst_buffer_get_size (packet), ==, 188);
+    g_assert_true (GST_BUFFER_FLAG_IS_SET (packet, GST_BUFFER_FLAG_HEADER));
+  }
+  event = gst_pad_get_sticky_event (run.harness->sinkpad, GST_EVENT_SEGMENT, 0);
+  g_assert_nonnull (event);
+  gst_event_parse_segment (event, &segment);
+  g_assert_cmpint (segment->format, ==, GST_FORMAT_TIME);
+  gst_event_unref (event);
+  run_end (&run);
+}
+
+/* A source that also feeds something else: its bytes must stay what they are. */
+static void
+test_shared_buffers_are_not_touched (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GstBuffer) kept = NULL;
+  g_autofree guint8 *before = NULL;
+  GstMapInfo map;
+  KrTsFound found;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 9000000});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50});
+  before = g_memdup2 (maker->bytes->data, maker->bytes->len);
+  kept = gst_buffer_new_memdup (maker->bytes->data, maker->bytes->len);
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  g_assert_cmpint (gst_harness_push (run.harness, gst_buffer_ref (kept)), ==, GST_FLOW_OK);
+  gst_harness_push_event (run.harness, gst_event_new_eos ());
+  collect (&run);
+  gst_buffer_map (kept, &map, GST_MAP_READ);
+  g_assert_true (memcmp (map.data, before, map.size) == 0);
+  gst_buffer_unmap (kept, &map);
+  kr_ts_read_back (run.out->data, run.out->len, &found);
+  g_assert_cmpuint (found.dts_back + found.pcr_back + found.cc_errors, ==, 0);
+  run_end (&run);
+}
+
+static void
+test_buffer_lists (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  GstBufferList *list = gst_buffer_list_new ();
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50});
+  for (gsize i = 0; i < maker->bytes->len; i += 1000)
+    gst_buffer_list_add (list, gst_buffer_new_memdup (maker->bytes->data + i,
+                                                      MIN (1000, maker->bytes->len - i)));
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  g_assert_cmpint (gst_pad_push_list (run.harness->srcpad, list), ==, GST_FLOW_OK);
+  collect (&run);
+  gst_harness_push_event (run.harness, gst_event_new_eos ());
+  collect (&run);
+  assert_same (&run, maker->bytes);
+  run_end (&run);
+}
+
+static void
+test_message (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GstMessage) message = NULL;
+  const GstStructure *s;
+  gint64 delta, gap;
+  guint64 in, out, utc, running;
+  guint epoch, suppressed;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 9000000});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 90000});
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  push_all (&run, maker->bytes, 1316);
+  message = gst_bus_pop_filtered (run.bus, GST_MESSAGE_ELEMENT);
+  g_assert_nonnull (message);
+  s = gst_message_get_structure (message);
+  g_assert_cmpstr (gst_structure_get_name (s), ==, KR_MSG_MPEGTS_DISCONT);
+  g_assert_cmpstr (gst_structure_get_string (s, "pad"), ==, "1");
+  g_assert_cmpstr (gst_structure_get_string (s, "kind"), ==, KR_DISCONT_JUMP_BACK);
+  g_assert_true (gst_structure_get (s, "delta-ns", G_TYPE_INT64, &delta, "gap-ns", G_TYPE_INT64,
+                                    &gap, "epoch", G_TYPE_UINT, &epoch, "in-ts", G_TYPE_UINT64,
+                                    &in, "out-ts", G_TYPE_UINT64, &out, "running-time",
+                                    G_TYPE_UINT64, &running, "utc-ns", G_TYPE_UINT64, &utc,
+                                    "suppressed", G_TYPE_UINT, &suppressed, NULL));
+  g_assert_cmpint (delta, ==, -101 * GST_SECOND);
+  g_assert_cmpuint (epoch, ==, 2);
+  g_assert_cmpuint (in, ==, 800 * GST_MSECOND);
+  g_assert_cmpuint (out, >=, 100 * GST_SECOND);
+  g_assert_null (gst_bus_pop_filtered (run.bus, GST_MESSAGE_ELEMENT));
+  run_end (&run);
+}
+
+static void
+test_wide_packets_are_an_error (void)
+{
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+  guint8 data[192 * 10] = {0};
+  Run run;
+
+  for (guint i = 0; i < 10; i++)
+    data[4 + i * 192] = KR_TS_SYNC_BYTE;
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  g_assert_cmpint (push (&run, data, sizeof data), ==, GST_FLOW_ERROR);
+  message = gst_bus_pop_filtered (run.bus, GST_MESSAGE_ERROR);
+  g_assert_nonnull (message);
+  gst_message_parse_error (message, &error, NULL);
+  g_assert_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT);
+  g_assert_nonnull (strstr (error->message, "192 bytes"));
+  run_end (&run);
+}
+
+static void
+test_flush_begins_anew (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  GstSegment segment;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 9000000});
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  push_all (&run, maker->bytes, 1000);
+  g_byte_array_set_size (run.out, 0);
+  gst_harness_push_event (run.harness, gst_event_new_flush_start ());
+  gst_harness_push_event (run.harness, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_BYTES);
+  gst_harness_push_event (run.harness, gst_event_new_segment (&segment));
+  run.last_pts = GST_CLOCK_TIME_NONE;
+  g_byte_array_set_size (maker->bytes, 0);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 90000});
+  push_all (&run, maker->bytes, 1000);
+  gst_harness_push_event (run.harness, gst_event_new_eos ());
+  collect (&run);
+  assert_same (&run, maker->bytes); /* no join: another stream */
+  run_end (&run);
+}
+
+static void
+test_eos_without_data (void)
+{
+  GstEvent *event;
+  gboolean eos = FALSE;
+  Run run;
+
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  gst_harness_push_event (run.harness, gst_event_new_eos ());
+  while ((event = gst_harness_try_pull_event (run.harness)) != NULL) {
+    eos |= GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    gst_event_unref (event);
+  }
+  g_assert_true (eos);
+  run_end (&run);
+}
+
+/* Arrival is the time on the clock: an outage of five seconds stays one. */
+static void
+test_live_outage (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  gsize second;
+  Run run;
+
+  run_begin (&run, "live=yes", GST_FORMAT_TIME, TRUE);
+  gst_harness_use_testclock (run.harness);
+  kr_ts_make_session (maker,
+                      &(KrTsSession){.frames = 50, .start = 9000000, .frame_size = 1000});
+  second = maker->bytes->len;
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 90000, .frame_size = 1000});
+  for (gsize i = 0; i < maker->bytes->len; i += 188) {
+    gsize at = i < second ? i : i - second;
+
+    gst_harness_set_time (run.harness, 10 * GST_SECOND + (i < second ? 0 : 7 * GST_SECOND) +
+                                           at * (2 * GST_SECOND) / second);
+    g_assert_cmpint (push (&run, maker->bytes->data + i, 188), ==, GST_FLOW_OK);
+  }
+  kr_ts_read_back (run.out->data, run.out->len, &found);
+  g_assert_cmpuint (found.dts_back + found.pcr_back + found.cc_errors + found.pcr_steps, ==, 0);
+  g_assert_cmpint (ABS (found.duration * 1000 / 27 - 8960 * (gint64)GST_MSECOND), <=,
+                   40 * (gint64)GST_MSECOND);
+  g_assert_cmpuint (run.disconts, ==, 1);
+  /* Stamps are running times: anchored to the arrival. */
+  g_assert_cmpuint (run.last_pts, >=, 18850 * GST_MSECOND);
+  g_assert_cmpuint (run.last_pts, <=, 19000 * GST_MSECOND);
+  run_end (&run);
+}
+
+static void
+test_latency (void)
+{
+  GstClockTime latency;
+  Run run;
+
+  run_begin (&run, "latency=30000000", GST_FORMAT_TIME, TRUE);
+  gst_harness_set_upstream_latency (run.harness, 200 * GST_MSECOND);
+  latency = gst_harness_query_latency (run.harness);
+  g_assert_cmpuint (latency, ==, 230 * GST_MSECOND);
+  run_end (&run);
+}
+
+static void
+test_properties (void)
+{
+  static const struct {
+    const char *name, *value;
+  } cases[] = {
+      {"mode", "monitor"},
+      {"mode", "arrival"},
+      {"mode", "correct"},
+      {"cc", "preserve"},
+      {"cc", "repair-joins"},
+      {"live", "yes"},
+      {"live", "no"},
+      {"live", "auto"},
+      {"max-gap", "2000000000"},
+      {"max-lag", "5000000000"},
+      {"lag-hold", "1000000000"},
+      {"hold-time", "50000000"},
+      {"hold-bytes", "100000"},
+      {"wait-keyframe", "true"},
+      {"wait-keyframe", "false"},
+      {"latency", "10000000"},
+  };
+  GstElement *element = gst_element_factory_make ("mpegtsregen", NULL);
+
+  g_assert_nonnull (element);
+  gst_object_ref_sink (element);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GParamSpec *spec =
+        g_object_class_find_property (G_OBJECT_GET_CLASS (element), cases[i].name);
+    g_auto (GValue) value = G_VALUE_INIT;
+    g_autofree char *text = NULL;
+
+    gst_util_set_object_arg (G_OBJECT (element), cases[i].name, cases[i].value);
+    g_value_init (&value, spec->value_type);
+    g_object_get_property (G_OBJECT (element), cases[i].name, &value);
+    if (G_IS_PARAM_SPEC_ENUM (spec))
+      text = g_strdup (g_enum_get_value (G_ENUM_CLASS (g_type_class_peek (spec->value_type)),
+                                         g_value_get_enum (&value))
+                           ->value_nick);
+    else
+      text = gst_value_serialize (&value);
+    g_assert_cmpstr (text, ==, cases[i].value);
+  }
+  gst_object_unref (element);
+}
+
+/* Every property does something. */
+static void
+test_modes (gconstpointer data)
+{
+  const char *properties = data;
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 9000000});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 90000});
+  run_begin (&run, properties, GST_FORMAT_BYTES, FALSE);
+  push_all (&run, maker->bytes, 1316);
+  gst_harness_push_event (run.harness, gst_event_new_eos ());
+  collect (&run);
+  kr_ts_read_back (run.out->data, run.out->len, &found);
+  if (strstr (properties, "monitor") != NULL)
+    assert_same (&run, maker->bytes);
+  else
+    g_assert_cmpuint (found.dts_back + found.pcr_back, ==, 0);
+  g_assert_cmpuint (found.cc_errors > 0, ==, strcmp (properties, "") != 0);
+  g_assert_cmpuint (stat_of (&run, "joins"), ==, 1);
+  run_end (&run);
+}
+
+int
+main (int argc, char **argv)
+{
+  gst_init (&argc, &argv);
+  g_test_init (&argc, &argv, NULL);
+  kr_test_deadline (110);
+  g_test_add_data_func ("/elements/mpegtsregen/clean/65536", GSIZE_TO_POINTER (65536),
+                        test_clean_from_a_file);
+  g_test_add_data_func ("/elements/mpegtsregen/clean/1316", GSIZE_TO_POINTER (1316),
+                        test_clean_from_a_file);
+  g_test_add_data_func ("/elements/mpegtsregen/clean/333", GSIZE_TO_POINTER (333),
+                        test_clean_from_a_file);
+  g_test_add_func ("/elements/mpegtsregen/streamheader", test_streamheader);
+  g_test_add_func ("/elements/mpegtsregen/shared", test_shared_buffers_are_not_touched);
+  g_test_add_func ("/elements/mpegtsregen/lists", test_buffer_lists);
+  g_test_add_func ("/elements/mpegtsregen/message", test_message);
+  g_test_add_func ("/elements/mpegtsregen/packet-size", test_wide_packets_are_an_error);
+  g_test_add_func ("/elements/mpegtsregen/flush", test_flush_begins_anew);
+  g_test_add_func ("/elements/mpegtsregen/eos", test_eos_without_data);
+  g_test_add_func ("/elements/mpegtsregen/live-outage", test_live_outage);
+  g_test_add_func ("/elements/mpegtsregen/latency", test_latency);
+  g_test_add_func ("/elements/mpegtsregen/properties", test_properties);
+  g_test_add_data_func ("/elements/mpegtsregen/mode/correct", "", test_modes);
+  g_test_add_data_func ("/elements/mpegtsregen/mode/monitor", "mode=monitor", test_modes);
+  g_test_add_data_func ("/elements/mpegtsregen/mode/preserve", "cc=preserve", test_modes);
+  return g_test_run ();
+}
