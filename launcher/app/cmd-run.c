@@ -12,6 +12,7 @@
 #include "launcher/app/launcher.h"
 #include "launcher/app/log.h"
 #include "launcher/app/pipeline-files.h"
+#include "launcher/app/service-manager.h"
 #include "launcher/app/status-service.h"
 #include "launcher/app/worker-process.h"
 #include "launcher/core/pipeline-file.h"
@@ -29,6 +30,7 @@ typedef struct {
   GPtrArray *texts; /* of char*: what the files said when they were checked */
   GMainLoop *loop;
   KrLauncher *launcher;
+  KrServiceManager *manager;
   GPid check_pid; /* 0 = no check is running */
   gboolean interrupted;
   int code;
@@ -178,6 +180,7 @@ on_snapshot (KrLauncher *launcher, KrSnapshot *snapshot, gpointer data)
 
   if (run->status != NULL)
     kr_status_service_publish (run->status, snapshot, &figures);
+  kr_service_manager_take_snapshot (run->manager, snapshot);
 }
 
 static const KrLauncherCallbacks launcher_callbacks = {
@@ -294,6 +297,7 @@ kr_cmd_run (int argc, char **argv)
           &argc, &argv)) {
     kr_log_setup (NULL);
     signal (SIGPIPE, SIG_IGN);
+    run.manager = kr_service_manager_new ();
     if (run.runtime_dir == NULL)
       run.runtime_dir = default_dir ("RUNTIME_DIRECTORY", g_get_user_runtime_dir ());
     if (run.state_dir == NULL)
@@ -306,6 +310,7 @@ kr_cmd_run (int argc, char **argv)
     code = run.values != NULL ? run_supervisor (&run) : KR_EXIT_CONFIG;
     kr_launcher_free (run.launcher);
     kr_status_service_free (run.status);
+    kr_service_manager_free (run.manager);
     g_main_loop_unref (run.loop);
     g_ptr_array_unref (run.paths);
     g_ptr_array_unref (run.texts);

@@ -146,10 +146,11 @@ kr_snapshot_unref (KrSnapshot *snapshot)
   g_free (snapshot);
 }
 
-/* Whether a pipeline does its work: data flows, and a recording grows where that is watched. */
-static gboolean
-records (const KrFileSnapshot *file, const KrPipelineReport *report)
+gboolean
+kr_snapshot_pipeline_records (const KrFileSnapshot *file, const KrPipelineSnapshot *pipeline)
 {
+  const KrPipelineReport *report = pipeline->report;
+
   if (file->state != KR_SUPERVISOR_RUNNING && file->state != KR_SUPERVISOR_UNHEALTHY &&
       file->state != KR_SUPERVISOR_REPLACING)
     return FALSE;
@@ -194,7 +195,7 @@ kr_snapshot_finish (KrSnapshot *snapshot, const KrSnapshot *before)
     snapshot->ready &= file->pipelines->len > 0;
     for (guint k = 0; k < file->pipelines->len; k++) {
       const KrPipelineSnapshot *pipeline = file->pipelines->pdata[k];
-      gboolean is_recording = records (file, pipeline->report);
+      gboolean is_recording = kr_snapshot_pipeline_records (file, pipeline);
 
       snapshot->ready &= is_recording;
       snapshot->recording |= is_recording;

@@ -107,6 +107,10 @@ KrRecovery *kr_recovery_new (gint64 utc_us, KrLayer layer, const char *file,
 KrRecovery *kr_recovery_copy (const KrRecovery *recovery);
 void kr_recovery_free (KrRecovery *recovery);
 
+/* Whether a pipeline does its work: data flows, and a recording grows where that is watched. */
+gboolean kr_snapshot_pipeline_records (const KrFileSnapshot *file,
+                                       const KrPipelineSnapshot *pipeline);
+
 /* An empty one, with one reference. */
 KrSnapshot *kr_snapshot_new (void);
 KrSnapshot *kr_snapshot_ref (KrSnapshot *snapshot);

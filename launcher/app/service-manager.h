@@ -1,0 +1,28 @@
+/* keeprolling - what systemd gets to hear of us
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#pragma once
+
+#include <glib.h>
+
+#include "launcher/core/snapshot.h"
+
+G_BEGIN_DECLS
+
+/* Layer 3: core/notify-policy said over services/sd-notify, from the main loop, so that a main
+ * loop that hangs falls silent. Does nothing where no service manager asks. Main thread. */
+typedef struct _KrServiceManager KrServiceManager;
+
+/* Before other threads and children run: takes its variables out of the environment. */
+KrServiceManager *kr_service_manager_new (void);
+void kr_service_manager_free (KrServiceManager *manager);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrServiceManager, kr_service_manager_free)
+
+/* There is a new snapshot; a reference is taken. */
+void kr_service_manager_take_snapshot (KrServiceManager *manager, KrSnapshot *snapshot);
+/* A handover begins or ends. */
+void kr_service_manager_set_reloading (KrServiceManager *manager, gboolean reloading);
+/* Before this process executes itself anew. */
+void kr_service_manager_restore_environment (const KrServiceManager *manager);
+
+G_END_DECLS
