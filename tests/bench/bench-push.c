@@ -35,17 +35,17 @@ typedef struct {
   guint64 write_calls;
 } Usage;
 
-/* write() and its like so far; the kernel counts them. */
+/* A number that the kernel keeps about this process. */
 static guint64
-count_write_calls (void)
+read_proc (const char *path, const char *name)
 {
   g_autofree char *text = NULL;
   char *field;
 
-  if (!g_file_get_contents ("/proc/self/io", &text, NULL, NULL))
+  if (!g_file_get_contents (path, &text, NULL, NULL))
     return 0;
-  field = strstr (text, "syscw: ");
-  return field != NULL ? g_ascii_strtoull (field + strlen ("syscw: "), NULL, 10) : 0;
+  field = strstr (text, name);
+  return field != NULL ? g_ascii_strtoull (field + strlen (name), NULL, 10) : 0;
 }
 
 static Usage
@@ -58,7 +58,7 @@ get_usage (void)
       .cpu = usage.ru_utime.tv_sec + usage.ru_utime.tv_usec / 1e6 + usage.ru_stime.tv_sec +
              usage.ru_stime.tv_usec / 1e6,
       .wall = g_get_monotonic_time () / 1e6,
-      .write_calls = count_write_calls (),
+      .write_calls = read_proc ("/proc/self/io", "syscw:"),
   };
 }
 
@@ -127,7 +127,6 @@ measure (GstElement *pipeline, GstElement *part, const guint8 *bytes, gsize n_by
 {
   GstPad *pad = gst_pad_new ("src", GST_PAD_SRC);
   g_autoptr (GstPad) sink = gst_element_get_static_pad (part, "sink");
-  struct rusage peak;
   Usage before, after;
   guint64 n_buffers = 0;
   gboolean ok;
@@ -139,12 +138,11 @@ measure (GstElement *pipeline, GstElement *part, const guint8 *bytes, gsize n_by
     push_all (pad, bytes, n_bytes, &n_buffers);
     ok = finish (pipeline, pad);
     after = get_usage ();
-    getrusage (RUSAGE_SELF, &peak);
     g_print ("{\"cpu\": %.6f, \"wall\": %.6f, \"buffers\": %" G_GUINT64_FORMAT
              ", \"bytes\": %" G_GINT64_FORMAT ", \"write_calls\": %" G_GUINT64_FORMAT
-             ", \"rss_kib\": %ld}\n",
+             ", \"rss_kib\": %" G_GUINT64_FORMAT "}\n",
              after.cpu - before.cpu, after.wall - before.wall, n_buffers, total_bytes,
-             after.write_calls - before.write_calls, peak.ru_maxrss);
+             after.write_calls - before.write_calls, read_proc ("/proc/self/status", "VmHWM:"));
   }
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_pad_set_active (pad, FALSE);

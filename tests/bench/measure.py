@@ -33,14 +33,21 @@ def run(command, env, cwd):
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log,
                                  stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
+        # Not ru_maxrss: it remembers what this interpreter was before the exec.
+        peak = 0
+        ended = (0, 0, None)
+        while ended[0] == 0:
+            peak = max(peak, peak_rss_of(child.pid))
+            time.sleep(0.02)
+            ended = os.wait4(child.pid, os.WNOHANG)
+        _, status, usage = ended
         child.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - started
         if child.returncode != 0:
             log.seek(0)
             raise RuntimeError(f"{' '.join(command)}: exit {child.returncode}\n"
                                + log.read().decode(errors="replace")[-2000:])
-    return Cost(cpu=usage.ru_utime + usage.ru_stime, wall=wall, rss=usage.ru_maxrss * 1024)
+    return Cost(cpu=usage.ru_utime + usage.ru_stime, wall=wall, rss=peak)
 
 
 def run_reporting(command, env, cwd):
