@@ -13,6 +13,7 @@ static GMutex lock;
 static GCond cond;
 static KrTestCounts counts[KR_TEST_KEYS];
 static guint releases;
+static gboolean posted;
 
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
@@ -24,6 +25,7 @@ kr_test_elements_reset (void)
 {
   g_mutex_lock (&lock);
   memset (counts, 0, sizeof counts);
+  posted = FALSE;
   g_mutex_unlock (&lock);
 }
 
@@ -362,6 +364,97 @@ kr_hang_init (KrHang *self)
   gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), TRUE);
 }
 
+/* --- krpost --------------------------------------------------------------------------- */
+
+typedef struct {
+  GstBaseTransform parent;
+  char *what;
+  guint n;
+} KrPost;
+typedef GstBaseTransformClass KrPostClass;
+
+GType kr_post_get_type (void);
+G_DEFINE_TYPE (KrPost, kr_post, GST_TYPE_BASE_TRANSFORM)
+
+static GstFlowReturn
+post_now (KrPost *self)
+{
+  GstElement *element = GST_ELEMENT (self);
+  GstObject *object = GST_OBJECT (self);
+
+  if (g_str_equal (self->what, "latency")) {
+    gst_element_post_message (element, gst_message_new_latency (object));
+  } else if (g_str_equal (self->what, "clock-lost")) {
+    g_autoptr (GstClock) clock = gst_system_clock_obtain ();
+
+    gst_element_post_message (element, gst_message_new_clock_lost (object, clock));
+  } else if (g_str_equal (self->what, "buffering")) {
+    gst_element_post_message (element, gst_message_new_buffering (object, 10));
+    gst_element_post_message (element, gst_message_new_buffering (object, 100));
+  } else if (g_str_equal (self->what, "pause")) {
+    gst_element_post_message (element,
+                              gst_message_new_request_state (object, GST_STATE_PAUSED));
+    gst_element_post_message (element,
+                              gst_message_new_request_state (object, GST_STATE_PLAYING));
+  } else if (g_str_equal (self->what, "end")) {
+    gst_element_post_message (element, gst_message_new_request_state (object, GST_STATE_NULL));
+  } else {
+    GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT, ("No room."), (NULL));
+    return GST_FLOW_ERROR;
+  }
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+post_transform_ip (GstBaseTransform *base, GstBuffer *buffer)
+{
+  KrPost *self = (KrPost *)base;
+  gboolean first;
+
+  if (++self->n != 10)
+    return GST_FLOW_OK;
+  g_mutex_lock (&lock);
+  first = !posted;
+  posted = TRUE;
+  g_mutex_unlock (&lock);
+  return first ? post_now (self) : GST_FLOW_OK;
+}
+
+static void
+post_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  g_free (((KrPost *)object)->what);
+  ((KrPost *)object)->what = g_value_dup_string (value);
+}
+
+static void
+post_finalize (GObject *object)
+{
+  g_free (((KrPost *)object)->what);
+  G_OBJECT_CLASS (kr_post_parent_class)->finalize (object);
+}
+
+static void
+kr_post_class_init (KrPostClass *klass)
+{
+  G_OBJECT_CLASS (klass)->set_property = post_set_property;
+  G_OBJECT_CLASS (klass)->finalize = post_finalize;
+  g_object_class_install_property (
+      G_OBJECT_CLASS (klass), PROP_AT,
+      g_param_spec_string ("what", NULL, NULL, NULL, G_PARAM_WRITABLE));
+  klass->transform_ip = post_transform_ip;
+  gst_element_class_add_static_pad_template (GST_ELEMENT_CLASS (klass), &src_template);
+  gst_element_class_add_static_pad_template (GST_ELEMENT_CLASS (klass), &sink_template);
+  gst_element_class_set_static_metadata (GST_ELEMENT_CLASS (klass), "post", "Filter", "posts",
+                                         "keeprolling");
+}
+
+static void
+kr_post_init (KrPost *self)
+{
+  gst_base_transform_set_in_place (GST_BASE_TRANSFORM (self), TRUE);
+}
+
 /* --- krtestsink ----------------------------------------------------------------------- */
 
 typedef struct {
@@ -433,5 +526,6 @@ kr_test_elements_register (void)
   gst_element_register (NULL, "krtestsrc", GST_RANK_NONE, kr_test_src_get_type ());
   gst_element_register (NULL, "krtestbin", GST_RANK_NONE, kr_test_bin_get_type ());
   gst_element_register (NULL, "krhang", GST_RANK_NONE, kr_hang_get_type ());
+  gst_element_register (NULL, "krpost", GST_RANK_NONE, kr_post_get_type ());
   gst_element_register (NULL, "krtestsink", GST_RANK_NONE, kr_test_sink_get_type ());
 }

@@ -449,6 +449,83 @@ test_stop_with_a_closed_source (void)
   fixture_clear (&fixture);
 }
 
+/* As gst-launch-1.0 answers them: the pipeline goes on, nothing is rebuilt. */
+static void
+check_message (const char *launch)
+{
+  Fixture fixture;
+  g_autoptr (KrPipelineReport) report = NULL;
+
+  fixture_init (&fixture, launch);
+  fixture.spec.source_timeout_us = 0;
+  fixture_start (&fixture);
+  kr_test_wait (state (&fixture) == KR_PIPELINE_PLAYING && buffers () > 60, PATIENCE);
+  report = kr_pipeline_runner_report (fixture.runner);
+  g_assert_cmpuint (report->restarts, ==, 0);
+  fixture_stop (&fixture);
+  g_assert_cmpuint (kr_test_counts (0).starts, ==, 1);
+  g_assert_cmpuint (kr_test_counts (0).eos, ==, 1);
+  fixture_clear (&fixture);
+}
+
+static void
+test_messages (void)
+{
+  check_message ("krtestsrc ! krpost what=latency ! krtestsink");
+  check_message ("krtestsrc ! krpost what=clock-lost ! krtestsink");
+  check_message ("krtestsrc ! krpost what=buffering ! krtestsink");
+  check_message ("krtestsrc ! krpost what=pause ! krtestsink");
+  check_message (
+      "fakesrc sizetype=2 ! identity sleep-time=1000 ! krpost what=buffering ! krtestsink");
+  check_message (
+      "fakesrc sizetype=2 ! identity sleep-time=1000 ! krpost what=clock-lost ! krtestsink");
+}
+
+static void
+test_asks_for_the_end (void)
+{
+  Fixture fixture;
+
+  fixture_init (&fixture, "krtestsrc ! krpost what=end ! krtestsink");
+  fixture.spec.restart = KR_RESTART_ON_FAILURE;
+  fixture_start (&fixture);
+  kr_test_wait (state (&fixture) == KR_PIPELINE_STOPPED, PATIENCE);
+  g_assert_cmpint (kr_pipeline_runner_get_cause (fixture.runner), ==, KR_CAUSE_EOS);
+  fixture_clear (&fixture);
+}
+
+static void
+test_full_disk_holds (void)
+{
+  Fixture fixture;
+
+  fixture_init (&fixture, "krtestsrc ! krpost what=disk ! krtestsink");
+  fixture.spec.start_limit_burst = 1; /* not counted */
+  fixture_start (&fixture);
+  kr_test_wait (state (&fixture) == KR_PIPELINE_BACKOFF, PATIENCE);
+  g_assert_cmpint (kr_pipeline_runner_get_cause (fixture.runner), ==, KR_CAUSE_DISK);
+  fixture_stop (&fixture);
+  fixture_clear (&fixture);
+}
+
+/* Whoever is behind the source takes half a second for each buffer: the source is not to blame.
+ */
+static void
+test_slow_pipeline_is_not_silent (void)
+{
+  Fixture fixture;
+  g_autoptr (KrPipelineReport) report = NULL;
+
+  fixture_init (&fixture, "krtestsrc ! identity sleep-time=500000 ! krtestsink");
+  fixture_start (&fixture);
+  kr_test_wait (buffers () >= 4, PATIENCE);
+  report = kr_pipeline_runner_report (fixture.runner);
+  g_assert_cmpuint (report->reconnects, ==, 0);
+  g_assert_cmpuint (kr_test_counts (0).opens, ==, 1);
+  fixture_stop (&fixture);
+  fixture_clear (&fixture);
+}
+
 static void
 test_stop_at_any_moment (void)
 {
@@ -513,6 +590,10 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/runner/force", test_force);
   g_test_add_func ("/engine/runner/stop-without-pads", test_stop_without_pads);
   g_test_add_func ("/engine/runner/stop-closed", test_stop_with_a_closed_source);
+  g_test_add_func ("/engine/runner/messages", test_messages);
+  g_test_add_func ("/engine/runner/asks-for-the-end", test_asks_for_the_end);
+  g_test_add_func ("/engine/runner/full-disk", test_full_disk_holds);
+  g_test_add_func ("/engine/runner/slow-pipeline", test_slow_pipeline_is_not_silent);
   g_test_add_func ("/engine/runner/stop-any-moment", test_stop_at_any_moment);
   g_test_add_func ("/engine/runner/freed", test_freed_while_running);
   return g_test_run ();

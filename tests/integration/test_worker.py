@@ -324,6 +324,7 @@ def a_camera_that_reboots_stays_in_its_file(t):
 def a_recording_that_vanishes_begins_anew(t):
     """Somebody removes the file that is being written."""
     _, worker = fed(t)
+    t.wait(lambda: worker.report().get('rate', 0) > 0, 'its growth was seen', alive=[worker])
     [path] = growing(t.dir)
     path.unlink()
     t.wait(lambda: worker.events('stall'), 'it is noticed', limit=40, alive=[worker])
