@@ -114,6 +114,9 @@ void kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expect
 void kr_timeline_settle (KrTimelineStream *stream, KrPush *push);
 gboolean kr_timeline_is_regular (const KrTimelineStream *stream, gint64 p, gint64 expected);
 
+/* timeline-arrival.c: lag and drift */
+void kr_timeline_watch_arrival (KrTimelineStream *stream, KrPush *push);
+
 /* timeline-frames.c: constant frame rate */
 void kr_timeline_snap (KrTimelineStream *stream, KrPush *push);
 

@@ -181,7 +181,7 @@ COMPOSE = ('udpsrc address=127.0.0.1 port={port} caps=video/mpegts,systemstream=
            'buffer-size=4000000 ! tsdemux latency=300 ! queue ! h264parse ! timestampregen name=t ! '
            'queue max-size-time=3000000000 max-size-buffers=0 max-size-bytes=0 ! avdec_h264 ! queue ! c.sink_1 '
            'videotestsrc is-live=true pattern=black ! video/x-raw,width=320,height=180,framerate=25/1 ! '
-           'c.sink_0 compositor name=c latency=500000000 ! video/x-raw,width=320,height=180,framerate=25/1 ! '
+           'c.sink_0 compositor name=c latency=500000000 sink_0::zorder=1 sink_1::zorder=2 ! video/x-raw,format=I420,width=320,height=180,framerate=25/1 ! '
            'queue ! x264enc tune=zerolatency speed-preset=ultrafast ! mpegtsmux ! filesink location={out}')
 
 # What a muxer may never be made to write. Holes are the truth where something was lost.
@@ -235,7 +235,7 @@ def jumps_leave_no_trace(t):
     check(not holes(pictures[:-3], 0.041), f'picture: {holes(pictures[:-3], 0.041)}')
     check(not holes(sounds, 0.0225), f'sound: {holes(sounds, 0.0225)}')
     check({kind for _, kind, _ in kinds(said)} == {'jump-forward', 'jump-back'}, 'what was told')
-    check_errors(t, out, {'pts_gap'} if len(pictures) else set())
+    check_errors(t, out, set())
     errors = lip_sync_errors(out)
     check(len(errors) >= 18, f'{len(errors)} flashes')
     worst = max(abs(error) for _, error in errors)
@@ -278,7 +278,7 @@ def the_compositor_keeps_its_rate(t):
     lasted = pictures[-1] - pictures[0]
     check(not holes(pictures, 0.045), f'holes: {holes(pictures, 0.045)[:5]}')
     check(len(pictures) >= 38 * RATE, f'{len(pictures)} frames in {lasted:.1f} s')
-    flashes = rises(levels(f'movie={out}:f=mpegts,signalstats', 'lavfi.signalstats.YAVG'), 60)
+    flashes = rises(levels(f'movie={out}:f=mpegts,signalstats', 'lavfi.signalstats.YAVG'), 100)
     late = [at for at in flashes if at - pictures[0] > 34]
     t.note(f'{len(pictures)} frames, {len(flashes)} flashes, {len(late)} of them after the last trouble')
     check(len(flashes) >= 28 and len(late) >= 3, 'the tile is frozen')
