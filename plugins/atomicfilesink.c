@@ -48,6 +48,9 @@
 #define MAX_SLICE              (1024 * 1024)
 /* A streamheader is some hundred bytes; nobody fills memory with it. */
 #define MAX_HEADER (1024 * 1024)
+#define CUT_HINT                                                                               \
+  "cut MPEG-TS or Matroska (matroskamux streamable=true), or use splitmuxsink "                \
+  "sink=atomicfilesink instead of max-size-time and max-size-bytes"
 
 GST_DEBUG_CATEGORY_STATIC (kr_atomic_file_sink_debug);
 #define GST_CAT_DEFAULT kr_atomic_file_sink_debug
@@ -104,6 +107,7 @@ struct _KrAtomicFileSink {
   guint64 last_pts;
   gboolean has_data; /* since start or EOS */
   gboolean asked_live;
+  gboolean refused; /* what comes cannot be recorded with these settings */
   KrOverflow overflow;
   gboolean local_time;
 
@@ -364,6 +368,7 @@ begin_run (KrAtomicFileSink *self)
   self->last_pts = GST_CLOCK_TIME_NONE;
   self->has_data = FALSE;
   self->asked_live = FALSE;
+  self->refused = FALSE;
   g_atomic_int_set (&self->split_now, FALSE);
   kr_recovery_counts_reset (&self->recovered);
   start_writer (self, &settings);
@@ -556,7 +561,7 @@ kr_atomic_file_sink_render (GstBaseSink *sink, GstBuffer *buffer)
   KrAtomicFileSink *self = KR_ATOMIC_FILE_SINK (sink);
   gsize size = gst_buffer_get_size (buffer);
 
-  if (G_UNLIKELY (kr_segment_writer_has_failed (self->writer)))
+  if (G_UNLIKELY (kr_segment_writer_has_failed (self->writer) || self->refused))
     return GST_FLOW_ERROR;
   if (G_UNLIKELY (size == 0))
     return GST_FLOW_OK;
@@ -624,6 +629,26 @@ take_header (KrAtomicFileSink *self, GstCaps *caps)
     self->header = g_byte_array_free_to_bytes (g_steal_pointer (&bytes));
 }
 
+/* Formats with one index or size field for the whole file: a piece of it does not play. Muxers
+ * that find that they cannot seek write something that does not play either, and say nothing:
+ * better refused at the start than found out in the morning. */
+static gboolean
+can_be_cut (KrAtomicFileSink *self, GstCaps *caps)
+{
+  static const char *const whole[] = {"video/quicktime", "audio/x-m4a", "video/mj2",
+                                      "video/x-msvideo", "audio/x-wav", NULL};
+  const char *name = gst_structure_get_name (gst_caps_get_structure (caps, 0));
+
+  if (!self->rotating || !g_strv_contains (whole, name))
+    return TRUE;
+  GST_ELEMENT_ERROR (self, STREAM, WRONG_TYPE,
+                     ("%s cannot be cut: its muxer rewrites the beginning of the file at the "
+                      "end",
+                      name),
+                     (CUT_HINT));
+  return FALSE;
+}
+
 /* A muxer wants to write elsewhere in the file. */
 static gboolean
 seek_to (KrAtomicFileSink *self, guint64 offset)
@@ -641,9 +666,7 @@ seek_to (KrAtomicFileSink *self, guint64 offset)
                        ("the muxer wants to rewrite byte %" G_GUINT64_FORMAT
                         " of a file, which is impossible while files are cut",
                         offset),
-                       ("use a muxer or a mode that does not seek back (mpegtsmux, matroskamux "
-                        "streamable=true, mp4mux fragment-duration=...), or splitmuxsink "
-                        "sink=atomicfilesink instead of max-size-time and max-size-bytes"));
+                       (CUT_HINT));
     return FALSE;
   }
   kr_byte_pipe_mark (self->pipe, &mark);
@@ -677,6 +700,7 @@ kr_atomic_file_sink_event (GstBaseSink *sink, GstEvent *event)
   case GST_EVENT_CAPS:
     gst_event_parse_caps (event, &caps);
     take_header (self, caps);
+    self->refused = !can_be_cut (self, caps);
     break;
   case GST_EVENT_SEGMENT:
     gst_event_parse_segment (event, &segment);
