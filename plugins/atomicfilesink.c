@@ -561,7 +561,7 @@ kr_atomic_file_sink_render (GstBaseSink *sink, GstBuffer *buffer)
   KrAtomicFileSink *self = KR_ATOMIC_FILE_SINK (sink);
   gsize size = gst_buffer_get_size (buffer);
 
-  if (G_UNLIKELY (kr_segment_writer_has_failed (self->writer) || self->refused))
+  if (G_UNLIKELY (kr_segment_writer_has_failed (self->writer)))
     return GST_FLOW_ERROR;
   if (G_UNLIKELY (size == 0))
     return GST_FLOW_OK;
@@ -641,6 +641,10 @@ can_be_cut (KrAtomicFileSink *self, GstCaps *caps)
 
   if (!self->rotating || !g_strv_contains (whole, name))
     return TRUE;
+  /* The caps come again before each buffer that is refused for them; once is enough. */
+  if (self->refused)
+    return FALSE;
+  self->refused = TRUE;
   GST_ELEMENT_ERROR (self, STREAM, WRONG_TYPE,
                      ("%s cannot be cut: its muxer rewrites the beginning of the file at the "
                       "end",
@@ -700,7 +704,7 @@ kr_atomic_file_sink_event (GstBaseSink *sink, GstEvent *event)
   case GST_EVENT_CAPS:
     gst_event_parse_caps (event, &caps);
     take_header (self, caps);
-    self->refused = !can_be_cut (self, caps);
+    ok = can_be_cut (self, caps);
     break;
   case GST_EVENT_SEGMENT:
     gst_event_parse_segment (event, &segment);

@@ -75,7 +75,6 @@ def an_interrupted_mp4_keeps_the_name_that_tells_the_truth(t):
     t.wait(lambda: any(path.stat().st_size > 1000 for path in growing(t.dir)), 'it grows')
     process.stop(signal.SIGINT)
     check([path.name for path in growing(t.dir)] == ['a.recording.mp4'], process.output())
-    check('not complete' in process.output(), process.output())
     done = subprocess.run([KEEPROLLING, 'recover', t.dir], capture_output=True, text=True,
                           env=environment(), check=True)
     check((t.dir / 'a.quarantine.mp4').stat().st_size > 1000, done.stdout)
