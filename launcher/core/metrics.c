@@ -94,7 +94,7 @@ append_value (GString *text, double value)
     g_string_append_printf (text, " %" G_GINT64_FORMAT "\n", (gint64)value);
   else
     g_string_append_printf (text, " %s\n",
-                            g_ascii_formatd (digits, sizeof digits, "%.9g", value));
+                            g_ascii_formatd (digits, sizeof digits, "%.14g", value));
 }
 
 /* One line. @labels: name, value, ..., NULL. */

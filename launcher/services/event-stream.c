@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Events that a client may miss in a row before it counts as gone. One comes each second. */
-#define MAX_MISSED 15
+/* A client that has not taken an event after this long counts as gone. */
+#define PATIENCE_US (15 * G_TIME_SPAN_SECOND)
 
 struct _KrEventStream {
   KrHttpGate *gate;
@@ -18,7 +18,7 @@ typedef struct {
   KrEventStream *stream;
   SoupServerMessage *message;
   gboolean in_flight; /* the last event is not written yet */
-  guint missed;
+  gint64 sent_at;     /* monotonic */
 } KrEventClient;
 
 KrEventStream *
@@ -57,7 +57,6 @@ on_wrote_chunk (SoupServerMessage *message, gpointer data)
   KrEventClient *client = data;
 
   client->in_flight = FALSE;
-  client->missed = 0;
 }
 
 static void
@@ -76,6 +75,7 @@ send_to (KrEventClient *client, const char *data)
   gsize size = strlen (event);
 
   client->in_flight = TRUE;
+  client->sent_at = g_get_monotonic_time ();
   soup_message_body_append_take (soup_server_message_get_response_body (client->message),
                                  (guchar *)g_steal_pointer (&event), size);
   soup_server_message_unpause (client->message);
@@ -114,7 +114,7 @@ kr_event_stream_send (KrEventStream *stream, const char *data)
 
     if (!client->in_flight)
       send_to (client, data);
-    else if (++client->missed > MAX_MISSED)
+    else if (g_get_monotonic_time () - client->sent_at > PATIENCE_US)
       kr_http_gate_drop (stream->gate, client->message);
   }
 }

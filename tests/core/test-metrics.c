@@ -1,0 +1,130 @@
+/* keeprolling - tests of core/metrics
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "launcher/core/metrics.h"
+
+#include <string.h>
+
+#include "tests/support/kr-snapshots.h"
+#include "tests/support/kr-test.h"
+
+static const KrProcessFigures no_figures;
+
+#define assert_has(text, line)                                                                 \
+  G_STMT_START                                                                                 \
+  {                                                                                            \
+    if (strstr (text, line "\n") == NULL)                                                      \
+      g_error ("no line %s in\n%s", line, text);                                               \
+  }                                                                                            \
+  G_STMT_END
+
+static void
+test_every_family_is_there_from_the_start (void)
+{
+  g_autoptr (KrSnapshot) snapshot = kr_test_snapshot_new ();
+  g_autofree char *text = NULL;
+
+  kr_snapshot_finish (snapshot, NULL);
+  text = kr_metrics_to_text (snapshot, &no_figures);
+  for (guint i = 0; i < kr_metrics_n_families (); i++) {
+    const KrMetricFamily *family = kr_metrics_family (i);
+    g_autofree char *name = kr_metric_family_name (family);
+    g_autofree char *type = g_strdup_printf ("\n# TYPE %s %s\n%s", name, family->type, name);
+
+    /* What can fail is not known before it does. */
+    if (g_str_equal (family->name, "io_errors_total"))
+      continue;
+    if (strstr (text, type) == NULL)
+      g_error ("%s has no TYPE, or no series", name);
+  }
+  g_assert_null (kr_metrics_family (kr_metrics_n_families ()));
+}
+
+static void
+test_values (void)
+{
+  g_autoptr (KrSnapshot) snapshot = kr_test_snapshot_new ();
+  KrPipelineReport *report = kr_test_snapshot_report (snapshot);
+  KrPipelineSnapshot *pipeline = kr_test_snapshot_file (snapshot)->pipelines->pdata[0];
+  KrProcessFigures figures = {.cpu_s = 0.25, .webhook_queue = 7};
+  g_autofree char *text = NULL;
+
+  kr_pipeline_report_count (report->discontinuities, "jump-back", 4);
+  kr_pipeline_report_count (report->restart_causes, "source", 2);
+  kr_pipeline_report_count (report->io_errors, "fsync EIO", 1);
+  kr_pipeline_report_add_value (report->source_stats, &kr_srt_stats[6], 12.5);
+  pipeline->gaps[KR_GAP_DISK] = (KrGapTotal){3, 4.5};
+  kr_test_snapshot_file (snapshot)->crashes = 5;
+  kr_histogram_observe (&snapshot->recoveries[KR_LAYER_WATCHDOG], 0.4);
+  kr_histogram_observe (&snapshot->recoveries[KR_LAYER_WATCHDOG], 1000);
+  kr_snapshot_finish (snapshot, NULL);
+  text = kr_metrics_to_text (snapshot, &figures);
+
+#define L "{file=\"cam1\",pipeline=\"record\""
+  assert_has (text, "keeprolling_build_info{version=\"0.1.0\"} 1");
+  assert_has (text, "keeprolling_written_bytes_total" L "} 123456");
+  assert_has (text, "keeprolling_source_bitrate_bps" L "} 8000");
+  assert_has (text, "keeprolling_last_growth_timestamp_seconds" L "} 1767323044.678");
+  assert_has (text, "keeprolling_last_sync_timestamp_seconds" L "} 0");
+  assert_has (text, "keeprolling_disk_runway_seconds" L "} -1");
+  assert_has (text, "keeprolling_pipeline_state" L ",state=\"playing\"} 1");
+  assert_has (text, "keeprolling_pipeline_state" L ",state=\"failed\"} 0");
+  assert_has (text, "keeprolling_discontinuities_total" L ",kind=\"jump-back\"} 4");
+  assert_has (text, "keeprolling_discontinuities_total" L ",kind=\"gap\"} 0");
+  assert_has (text, "keeprolling_restarts_total" L ",layer=\"pipeline\",reason=\"source\"} 2");
+  assert_has (text, "keeprolling_restarts_total" L ",layer=\"watchdog\",reason=\"crash\"} 5");
+  assert_has (text, "keeprolling_io_errors_total" L ",op=\"fsync\",errno=\"EIO\"} 1");
+  assert_has (text, "keeprolling_gap_seconds_total" L ",cause=\"disk\"} 4.5");
+  assert_has (text, "keeprolling_srt_rtt_seconds" L "} 0.0125");
+  assert_has (text,
+              "keeprolling_recovery_duration_seconds_bucket{layer=\"watchdog\",le=\"0.5\"} 1");
+  assert_has (text,
+              "keeprolling_recovery_duration_seconds_bucket{layer=\"watchdog\",le=\"300\"} 1");
+  assert_has (text,
+              "keeprolling_recovery_duration_seconds_bucket{layer=\"watchdog\",le=\"+Inf\"} 2");
+  assert_has (text, "keeprolling_recovery_duration_seconds_sum{layer=\"watchdog\"} 1000.4");
+  assert_has (text, "process_resident_memory_bytes{file=\"cam1\",role=\"current\"} 20971520");
+  assert_has (text, "process_cpu_seconds_total{file=\"\",role=\"supervisor\"} 0.25");
+  assert_has (text, "keeprolling_webhook_queue_length 7");
+#undef L
+}
+
+static void
+test_labels_are_escaped (void)
+{
+  g_autoptr (KrSnapshot) snapshot = kr_test_snapshot_new ();
+  KrPipelineReport *report = kr_test_snapshot_report (snapshot);
+  g_autofree char *text = NULL;
+
+  g_free (report->camera);
+  report->camera = g_strdup ("a\"b\\c\nd");
+  kr_snapshot_finish (snapshot, NULL);
+  text = kr_metrics_to_text (snapshot, &no_figures);
+  g_assert_nonnull (strstr (text, "camera=\"a\\\"b\\\\c\\nd\""));
+}
+
+static void
+test_histogram (void)
+{
+  KrHistogram histogram = {0};
+
+  kr_histogram_observe (&histogram, -1);
+  g_assert_true (histogram.sum == 0);
+  for (guint i = 0; i < KR_HISTOGRAM_BOUNDS; i++)
+    kr_histogram_observe (&histogram, kr_histogram_bounds[i]);
+  kr_histogram_observe (&histogram, 301);
+  for (guint i = 0; i <= KR_HISTOGRAM_BOUNDS; i++)
+    g_assert_cmpuint (histogram.buckets[i], ==, 1);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  kr_test_deadline (60);
+  g_test_add_func ("/core/metrics/from-the-start", test_every_family_is_there_from_the_start);
+  g_test_add_func ("/core/metrics/values", test_values);
+  g_test_add_func ("/core/metrics/escaping", test_labels_are_escaped);
+  g_test_add_func ("/core/metrics/histogram", test_histogram);
+  return g_test_run ();
+}
