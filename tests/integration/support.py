@@ -148,6 +148,8 @@ class Test:
         runtime.mkdir(exist_ok=True)
         state.mkdir(exist_ok=True)
         words = [f'--set={name}={value}' for name, value in (set or {}).items()]
+        if not any(word.startswith('--listen') for word in map(str, options)):
+            words.append('--listen=127.0.0.1:0')
         return self.keeprolling('run', *words, *options, *files, **{
             'RUNTIME_DIRECTORY': runtime, 'STATE_DIRECTORY': state, **env})
 
