@@ -172,7 +172,8 @@ function showPipeline(status, p, now) {
   cards.set(key(p), card);
   const samples = charts.get(key(p)) || [];
   charts.set(key(p), samples);
-  if (!samples.length || now > samples[samples.length - 1].t) samples.push({t: now, bytes: p.data.received_bytes});
+  // Figures come once a second, events also in between: a rate over less would be a spike.
+  if (!samples.length || now > samples[samples.length - 1].t + .9) samples.push({t: now, bytes: p.data.received_bytes});
   while (samples.length && samples[0].t < now - WINDOW_S) samples.shift();
 
   card.root.dataset.status = p.status;
