@@ -13,7 +13,8 @@
 
 /* The open segment, or the one that opens with the next byte. */
 typedef struct {
-  GBytes *header; /* to stand at its beginning; NULL = none */
+  GBytes *header;      /* to stand at its beginning; NULL = none */
+  GBytes *caps_header; /* as it came, before its counters were made to fit */
   gboolean header_decided;
   gboolean write_header; /* the stream does not bring it itself */
   guint64 first_pts, last_pts, running_time;

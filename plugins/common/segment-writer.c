@@ -15,6 +15,8 @@
 
 /* Slices in one pwritev(). */
 #define MAX_IOV 32
+/* The end of a file in which the last PAT and PMT are looked for: they come every 100 ms. */
+#define COUNTERS_WINDOW (1024 * 1024)
 
 void
 kr_segment_writer_emit (KrSegmentWriter *writer, KrWriterEvent *event)
@@ -321,7 +323,7 @@ decide_header (KrSegmentWriter *writer, const KrSlice *slice, gsize available, g
     return TRUE;
   segment->write_header = segment->header != NULL;
   if (segment->header != NULL) {
-    header = g_bytes_get_data (segment->header, &size);
+    header = g_bytes_get_data (segment->caps_header, &size);
     if (memcmp (header, slice->data, MIN (size, available)) == 0) {
       if (available < size && !final)
         return FALSE;
@@ -531,13 +533,48 @@ write_some (KrSegmentWriter *writer, gboolean stopping)
   return TRUE;
 }
 
+/* PAT and PMT that are repeated at the beginning of a file get the continuity counters that
+ * make what follows them go on. The end of the file before, which is in the page cache, tells
+ * them. Called before it is closed. */
+static GBytes *
+fit_counters (KrSegmentWriter *writer, GBytes *header)
+{
+  const KrOpenSegment *segment = &writer->segment;
+  guint64 start = segment->position > COUNTERS_WINDOW ? segment->position - COUNTERS_WINDOW : 0;
+  g_autofree guint8 *before = NULL;
+  const guint8 *data;
+  guint8 *fitting;
+  gsize size;
+  gssize n;
+
+  if (header == NULL || writer->file == NULL || segment->packet != KR_TS_PACKET_SIZE ||
+      atomic_load (&writer->rewrites))
+    return header != NULL ? g_bytes_ref (header) : NULL;
+  start += (segment->position - start) % KR_TS_PACKET_SIZE;
+  before = g_malloc (COUNTERS_WINDOW);
+  n = pread (kr_atomic_file_fd (writer->file), before, segment->position - start, (off_t)start);
+  data = g_bytes_get_data (header, &size);
+  fitting = g_memdup2 (data, size);
+  if (n > 0)
+    kr_ts_continue_counters (fitting, size, before, (gsize)n);
+  return g_bytes_new_take (fitting, size);
+}
+
 static void
-begin_segment (KrSegmentWriter *writer, KrMark *mark)
+clear_headers (KrOpenSegment *segment)
+{
+  g_clear_pointer (&segment->header, g_bytes_unref);
+  g_clear_pointer (&segment->caps_header, g_bytes_unref);
+}
+
+static void
+begin_segment (KrSegmentWriter *writer, KrMark *mark, GBytes *header)
 {
   KrOpenSegment *segment = &writer->segment;
 
-  g_clear_pointer (&segment->header, g_bytes_unref);
-  *segment = (KrOpenSegment){.header = g_steal_pointer (&mark->header),
+  clear_headers (segment);
+  *segment = (KrOpenSegment){.header = header,
+                             .caps_header = g_steal_pointer (&mark->header),
                              .first_pts = mark->first_pts,
                              .last_pts = mark->first_pts,
                              .running_time = mark->running_time,
@@ -550,13 +587,16 @@ begin_segment (KrSegmentWriter *writer, KrMark *mark)
 static void
 do_mark (KrSegmentWriter *writer, KrMark *mark)
 {
+  GBytes *header;
+
   switch (mark->kind) {
   case KR_MARK_NONE:
     break;
   case KR_MARK_CUT:
+    header = fit_counters (writer, mark->header);
     if (writer->file != NULL)
       kr_segment_writer_close (writer, mark->reason, mark->utc_us);
-    begin_segment (writer, mark);
+    begin_segment (writer, mark, header);
     break;
   case KR_MARK_SEEK:
     kr_segment_writer_set_rewrites (writer);
@@ -684,7 +724,7 @@ kr_segment_writer_free (KrSegmentWriter *writer)
   kr_segment_writer_release_kept (writer);
   if (writer->file != NULL)
     kr_atomic_file_abandon (writer->file);
-  g_clear_pointer (&writer->segment.header, g_bytes_unref);
+  clear_headers (&writer->segment);
   pthread_mutex_destroy (&writer->lock);
   kr_writer_stats_clear (&writer->stats);
   g_free (writer->last_path);
