@@ -167,6 +167,9 @@ def timestampregen(context):
         ("timestampregen ! fakesink", _push(
             context, "timestampregen name=t ! fakesink", *options,
             elements=("timestampregen",))),
+        ("timestampregen live=true ! fakesink", _push(
+            context, "timestampregen name=t live=true gap-policy=collapse ! fakesink", *options,
+            elements=("timestampregen",))),
     ], context.rounds(7), context.progress)
 
 
