@@ -4,10 +4,10 @@
 #include "launcher/engine/pipeline-runner.h"
 
 #include <gst/base/gstbasesink.h>
-#include <stdatomic.h>
 
 #include "launcher/core/pipeline-policy.h"
 #include "launcher/engine/build.h"
+#include "launcher/engine/bus-watch.h"
 #include "launcher/engine/collector.h"
 #include "launcher/engine/drain.h"
 #include "launcher/engine/engine.h"
@@ -20,12 +20,6 @@
 #define STALL_GRACE_US (5 * G_TIME_SPAN_SECOND)
 /* Sources of one pipeline that can be held back at a start; the others are simply started. */
 #define MAX_HELD 64
-
-/* What the bus's sync handler may still look at when the runner is gone. */
-typedef struct {
-  int ref_count;
-  atomic_bool deaf;
-} BusFilter;
 
 typedef struct {
   KrPipelineEvent event;
@@ -49,9 +43,7 @@ struct _KrPipelineRunner {
 
   /* The present incarnation; NULL = none. */
   KrBuild *build;
-  GstBus *bus;
-  GSource *bus_watch;
-  BusFilter *filter;
+  KrBusWatch *bus;
   GPtrArray *keepers;
   KrDrain *drain;
   GSource *drain_timer;
@@ -284,46 +276,6 @@ watch_sources (KrPipelineRunner *runner)
 /* --- bus ------------------------------------------------------------------------------ */
 
 static void
-filter_unref (gpointer data)
-{
-  BusFilter *filter = data;
-
-  if (g_atomic_int_dec_and_test (&filter->ref_count))
-    g_free (filter);
-}
-
-/* Any thread. Nothing that nobody reads wakes the main thread. */
-static GstBusSyncReply
-filter_message (GstBus *bus, GstMessage *message, gpointer data)
-{
-  BusFilter *filter = data;
-  gboolean wanted = FALSE;
-
-  if (!atomic_load (&filter->deaf)) {
-    switch (GST_MESSAGE_TYPE (message)) {
-    case GST_MESSAGE_ERROR:
-    case GST_MESSAGE_EOS:
-    case GST_MESSAGE_ELEMENT:
-    case GST_MESSAGE_LATENCY:
-    case GST_MESSAGE_CLOCK_LOST:
-    case GST_MESSAGE_BUFFERING:
-    case GST_MESSAGE_REQUEST_STATE:
-      wanted = TRUE;
-      break;
-    case GST_MESSAGE_STATE_CHANGED:
-      wanted = GST_IS_PIPELINE (GST_MESSAGE_SRC (message));
-      break;
-    default:
-      break;
-    }
-  }
-  if (wanted)
-    return GST_BUS_PASS;
-  gst_message_unref (message);
-  return GST_BUS_DROP;
-}
-
-static void
 take_error (KrPipelineRunner *runner, GstMessage *message)
 {
   g_autofree char *text = kr_fault_text (message);
@@ -412,8 +364,10 @@ judge_stall (KrPipelineRunner *runner)
 }
 
 static void
-take_message (KrPipelineRunner *runner, GstMessage *message)
+take_message (GstMessage *message, gpointer data)
 {
+  KrPipelineRunner *runner = data;
+
   switch (GST_MESSAGE_TYPE (message)) {
   case GST_MESSAGE_ERROR:
     take_error (runner, message);
@@ -443,45 +397,6 @@ take_message (KrPipelineRunner *runner, GstMessage *message)
     break;
   default:
     break;
-  }
-}
-
-static gboolean
-on_message (GstBus *bus, GstMessage *message, gpointer data)
-{
-  KrPipelineRunner *runner = data;
-
-  if (runner->bus == bus)
-    take_message (runner, message);
-  return G_SOURCE_CONTINUE;
-}
-
-static void
-watch_bus (KrPipelineRunner *runner)
-{
-  runner->bus = gst_element_get_bus (GST_ELEMENT (kr_build_get_pipeline (runner->build)));
-  runner->filter = g_new0 (BusFilter, 1);
-  runner->filter->ref_count = 1;
-  g_atomic_int_inc (&runner->filter->ref_count);
-  gst_bus_set_sync_handler (runner->bus, filter_message, runner->filter, filter_unref);
-  runner->bus_watch = gst_bus_create_watch (runner->bus);
-  g_source_set_callback (runner->bus_watch, (GSourceFunc)(GCallback)on_message, runner, NULL);
-  g_source_attach (runner->bus_watch, runner->context);
-}
-
-/* What was posted and not read yet. */
-static void
-read_rest (KrPipelineRunner *runner, GstMessageType types)
-{
-  g_autoptr (GstBus) bus = gst_object_ref (runner->bus);
-  GstMessage *message;
-
-  /* Not gst_bus_pop_filtered(): it throws away what it does not return. Ends when a message has
-   * led to the end of this incarnation. */
-  while (runner->bus == bus && (message = gst_bus_pop (bus)) != NULL) {
-    if (GST_MESSAGE_TYPE (message) & types)
-      take_message (runner, message);
-    gst_message_unref (message);
   }
 }
 
@@ -521,10 +436,7 @@ drop_build (KrPipelineRunner *runner)
     runner->buffers_before += kr_source_watch_get_buffers (watch);
     kr_source_watch_stop (watch);
   }
-  atomic_store (&runner->filter->deaf, TRUE);
-  destroy_source (&runner->bus_watch);
-  g_clear_pointer (&runner->filter, filter_unref);
-  gst_clear_object (&runner->bus);
+  g_clear_pointer (&runner->bus, kr_bus_watch_free);
   g_clear_pointer (&runner->keepers, g_ptr_array_unref);
   g_clear_pointer (&runner->build, kr_build_unref);
   g_clear_pointer (&runner->failed_source_text, g_free);
@@ -537,7 +449,7 @@ on_torn_down (KrBuild *build, int result, gpointer data)
 
   if (runner->build != build)
     return;
-  read_rest (runner, GST_MESSAGE_ELEMENT);
+  kr_bus_watch_read_rest (runner->bus, GST_MESSAGE_ELEMENT);
   kr_collector_report (runner->collector);
   drop_build (runner);
   feed (runner, KR_PIPELINE_EVENT_TORN_DOWN, 0, NULL);
@@ -633,9 +545,11 @@ on_started (KrBuild *build, int result, gpointer data)
   if (runner->build != build)
     return;
   /* Errors posted meanwhile say more than the result. */
-  read_rest (runner, GST_MESSAGE_ANY);
+  kr_bus_watch_read_rest (runner->bus, GST_MESSAGE_ANY);
+  if (runner->build != build)
+    return;
   runner->start_pending = FALSE;
-  if (runner->build != build || runner->policy.state != KR_PIPELINE_STARTING)
+  if (runner->policy.state != KR_PIPELINE_STARTING)
     return;
   if (result == GST_STATE_CHANGE_FAILURE) {
     take_failed_start (runner);
@@ -667,7 +581,8 @@ build (KrPipelineRunner *runner)
     feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_CONFIG, error->message);
     return;
   }
-  watch_bus (runner);
+  runner->bus = kr_bus_watch_new (GST_ELEMENT (kr_build_get_pipeline (runner->build)),
+                                  take_message, runner);
   watch_sources (runner);
   kr_collector_attach (runner->collector, kr_build_get_pipeline (runner->build));
   runner->start_pending = TRUE;
