@@ -71,8 +71,9 @@ class Demo:
         folder.mkdir(parents=True, exist_ok=True)
         words = [f'--set={key}={value}' for key, value in {**self.encoders, **variables}.items()]
         files = [support.PIPELINES / f'{file}.pipeline' for file in files]
-        return support.Process([support.KEEPROLLING, 'run', *words, *files], folder / 'log',
-                               RUNTIME_DIRECTORY=folder, STATE_DIRECTORY=folder)
+        return support.Process(
+            [support.KEEPROLLING, 'run', *words, '--listen=127.0.0.1:0', *files], folder / 'log',
+            RUNTIME_DIRECTORY=folder, STATE_DIRECTORY=folder)
 
     def start_feed(self, number):
         look = [{'NAME': 'cam1', 'PATTERN': 'ball', 'FREQUENCY': 440, 'BACKGROUND': '0xff1d3f5e'},
@@ -92,7 +93,7 @@ class Demo:
         text = self.recorder.log.read_bytes()
         whole = text.rfind(b'\n') + 1
         for line in text[self.shown:whole].decode(errors='replace').splitlines():
-            self.say(f'| {line}')
+            self.say('| ' + line.partition(' ')[2])     # without its time of day
         self.shown = whole
 
     def show_progress(self):
