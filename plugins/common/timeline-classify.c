@@ -208,18 +208,19 @@ may_return (KrTimelineStream *stream, const KrPush *push, const KrEpoch *epoch, 
   return ABS (error) <= JOIN_WINDOW && sibling_is_in (stream, epoch->number);
 }
 
-/* d: the jump was a burst of wild stamps, and the old time goes on. */
+/* d: the jump was a burst of wild stamps, and the old time goes on. A small step is no return:
+ * an epoch that lies 80 ms beside this one fits it by chance. */
 static gboolean
 return_to_older (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
   KrEpochs *epochs = &stream->timeline->epochs;
-  guint i = epochs->n;
+  gint64 delta = kr_sub_saturated (push->p, expected);
+  guint i = ABS (delta) > stream->timeline->config.max_gap ? epochs->n : 0;
 
   while (i-- > 0) {
     KrEpoch *epoch = &epochs->list[i];
     gint64 p = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
     gint64 error = kr_sub_saturated (p, expected);
-    gint64 delta = kr_sub_saturated (push->p, expected);
 
     if (!may_return (stream, push, epoch, error))
       continue;
