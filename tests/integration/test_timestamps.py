@@ -264,9 +264,11 @@ def a_bad_day(t):
     exact = [error for _, error in errors if abs(error) <= 2]
     t.note(f'lip-sync: {len(exact)} of {len(errors)} flashes within 2 ms, worst '
            f'{max(abs(error) for _, error in errors):.2f} ms')
-    # A beep that lost its first frame, or a flash in the middle of tsdemux' own correction.
-    check(len(errors) >= 30 and len(exact) >= len(errors) - 4 and
-          all(abs(error) < 45 for _, error in errors), f'lip-sync: {errors}')
+    # A beep that lost its first frame, or a flash in the middle of tsdemux' own correction, may be
+    # off by a frame; none of it may last.
+    check(len(errors) >= 30 and len(exact) >= 0.75 * len(errors) and
+          all(abs(error) < 45 for _, error in errors) and
+          all(abs(error) <= 2 for _, error in errors[-5:]), f'lip-sync: {errors}')
 
 
 @test(limit=240)
