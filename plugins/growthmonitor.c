@@ -566,14 +566,26 @@ get_uint64 (const GstStructure *structure, const char *field)
   return value;
 }
 
+/* The file that is open from now on; NULL = none. Called with the lock held. */
+static void
+follow (KrGrowthMonitor *monitor, const char *path, guint seq)
+{
+  g_free (monitor->announced);
+  monitor->announced = g_strdup (path);
+  monitor->announced_seq = seq;
+  monitor->generation++;
+}
+
 void
 kr_growth_monitor_take_message (KrGrowthMonitor *monitor, GstMessage *message)
 {
   const GstStructure *structure = gst_message_get_structure (message);
   const gboolean opened = gst_message_has_name (message, KR_MSG_SEGMENT_OPENED);
+  const gboolean closed = gst_message_has_name (message, KR_MSG_SEGMENT_CLOSED);
+  const gboolean full = gst_message_has_name (message, KR_MSG_DISK_FULL);
   guint seq = 0;
 
-  if (!opened && !gst_message_has_name (message, KR_MSG_SEGMENT_CLOSED))
+  if (!opened && !closed && !full)
     return;
   gst_structure_get_uint (structure, "seq", &seq);
   g_mutex_lock (&monitor->lock);
@@ -582,15 +594,13 @@ kr_growth_monitor_take_message (KrGrowthMonitor *monitor, GstMessage *message)
     monitor->follows = TRUE;
   }
   if (monitor->follows && monitor->announcer == GST_MESSAGE_SRC (message)) {
-    if (!opened)
+    if (closed)
       monitor->finished_bytes += get_uint64 (structure, "bytes");
-    if (opened || (monitor->announced != NULL && monitor->announced_seq == seq)) {
-      g_free (monitor->announced);
-      monitor->announced =
-          opened ? g_strdup (gst_structure_get_string (structure, "temp-location")) : NULL;
-      monitor->announced_seq = seq;
-      monitor->generation++;
-    }
+    if (opened)
+      follow (monitor, gst_structure_get_string (structure, "temp-location"), seq);
+    /* A full disk ends the file, and an empty one is removed without being called a segment. */
+    else if (monitor->announced != NULL && (full || monitor->announced_seq == seq))
+      follow (monitor, NULL, seq);
   }
   g_mutex_unlock (&monitor->lock);
 }

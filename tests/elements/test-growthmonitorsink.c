@@ -705,8 +705,34 @@ test_segments (void)
   push (&fix, 10, TRUE);
   tick (&fix);
   assert_recovered (&fix, KR_STALL_FILE_UNLINKED, 2 * GST_SECOND);
-  /* Closed, none opened (a full disk), data comes in. */
+  /* Closed, none opened, data comes in. */
   announce (child, KR_MSG_SEGMENT_CLOSED, 2, first, 5);
+  flow_quiet (&fix, 5, TRUE);
+  push (&fix, 10, TRUE);
+  tick (&fix);
+  assert_stalled (&fix, KR_STALL_NO_GROWTH, 6 * GST_SECOND);
+  fixture_stop (&fix);
+}
+
+static void
+test_segment_discarded (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autofree char *path = kr_test_dir_path (dir, "0.recording.ts");
+  g_autoptr (GstElement) child = NULL;
+  Fixture fix;
+
+  /* The disk is full before the first byte: the file goes without having been a segment. That
+   * is no file that somebody took away. */
+  fixture_start (&fix, "growthmonitorsink sink=\"fakesink async=false\"");
+  child = get_child (fix.element);
+  append (path, 100);
+  announce (child, KR_MSG_SEGMENT_OPENED, 0, path, 0);
+  flow_quiet (&fix, 1, TRUE);
+  append (path, 100);
+  flow_quiet (&fix, 1, TRUE);
+  g_assert_cmpint (unlink (path), ==, 0);
+  announce (child, KR_MSG_DISK_FULL, 0, NULL, 0);
   flow_quiet (&fix, 5, TRUE);
   push (&fix, 10, TRUE);
   tick (&fix);
@@ -1199,6 +1225,7 @@ main (int argc, char **argv)
   g_test_add_func ("/growthmonitorsink/device", test_device);
   g_test_add_func ("/growthmonitorsink/pattern", test_pattern);
   g_test_add_func ("/growthmonitorsink/segments", test_segments);
+  g_test_add_func ("/growthmonitorsink/segment-discarded", test_segment_discarded);
   g_test_add_func ("/growthmonitorsink/atomicfilesink", test_atomicfilesink);
   g_test_add_func ("/growthmonitorsink/pause", test_pause);
   g_test_add_func ("/growthmonitorsink/eos", test_eos);
