@@ -444,12 +444,12 @@ test_lists_and_memories (void)
     GstBuffer *buffer = gst_buffer_new ();
 
     for (guint m = 0; m < 1 + i % 5; m++) {
-      g_autofree char *text = g_strdup_printf ("%u.%u ", i, m);
+      char *text = g_strdup_printf ("%u.%u ", i, m);
 
-      gst_buffer_append_memory (buffer, gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY,
-                                                                g_strdup (text), strlen (text),
-                                                                0, strlen (text), NULL, NULL));
       g_string_append (expected, text);
+      gst_buffer_append_memory (buffer, gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY, text,
+                                                                strlen (text), 0, strlen (text),
+                                                                text, g_free));
     }
     gst_buffer_list_add (list, buffer);
   }

@@ -97,6 +97,41 @@ def slow_syncs_stall_nobody(t):
     check(check_folder(folder, 'slow') == 32000 * 188, 'all is there')
 
 
+def too_slow_a_disk(t, overflow):
+    """20 MB/s for a disk that takes 1 MB in 100 ms, 1 MiB of memory to wait in."""
+    if sanitized():
+        raise Skip('sanitizers and the preloaded library do not go together')
+    folder = t.dir / 'r'
+    report = drive(f'atomicfilesink location={folder}/x.ts buffer-size=262144 overflow={overflow} '
+                   'max-pending-bytes=1048576 sync-interval=0', '--packets=80000',
+                   '--rate=20000000', folder=folder, fault='pwritev:0+:delay=100')
+    stats = report.stats[-1]
+    check(report.status == 0, f'{report.errors}')
+    check(stats['bytes-received'] == 80000 * 188, 'all of it came')
+    check(stats['bytes-received'] == stats['bytes-written'] + stats['dropped-bytes'],
+          f'every byte is accounted for: {stats}')
+    check(os.stat(folder / 'x.ts').st_size == stats['bytes-written'], 'and in the file')
+    pending = max(s['pending-bytes'] for s in report.stats)
+    check(pending <= 1048576 + 1316, f'{pending} bytes waited in memory')
+    t.note(f'longest push {report.push_ns_max / 1e6:.2f} ms, {stats["dropped-bytes"]} bytes in '
+           f'{stats["dropped-buffers"]} buffers dropped')
+    return report
+
+
+@test
+def a_full_queue_makes_upstream_wait(t):
+    report = too_slow_a_disk(t, 'block')
+    check(report.last('dropped-bytes') == 0, 'nothing is dropped')
+    check(report.push_ns_max > 20e6, 'upstream has waited')
+
+
+@test
+def a_full_queue_can_drop(t):
+    report = too_slow_a_disk(t, 'drop')
+    check(report.last('dropped-buffers') > 0, 'some was dropped')
+    check(report.push_ns_max < 80e6, f'upstream has waited {report.push_ns_max} ns')
+
+
 @test
 def twins_in_the_same_second(t):
     folder = t.dir / 'r'
