@@ -76,18 +76,12 @@ static void
 scan_counter (KrTsRegen *r, const guint8 *p, guint pid)
 {
   KrPid *s = &r->pids[pid];
-  guint counter = kr_ts_counter (p);
-  gboolean breaks;
 
   if (s->scan == r->scan.number)
     return;
   s->scan = r->scan.number;
-  if ((s->flags & KR_PID_SEEN) == 0 || (s->flags & (KR_PID_FRESH | KR_PID_NOISY)) != 0)
-    return;
-  breaks = counter != s->counter;
-  if (kr_ts_has_payload (p))
-    breaks = breaks && counter != ((s->counter + 1u) & 0x0f);
-  if (!breaks || (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0)
+  if ((s->flags & KR_PID_NOISY) != 0 || !kr_ts_regen_counter_breaks (r, s, p) ||
+      (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0)
     return;
   r->scan.n_breaks++;
   if (pid == KR_TS_PID_PAT) {

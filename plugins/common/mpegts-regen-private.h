@@ -237,6 +237,8 @@ void kr_ts_regen_event (KrTsRegen *r, KrProgram *program, KrTsEventKind kind, gi
 void kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto);
 void kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize size);
 void kr_pid_update (KrPid *s, guint pid);
+/* A packet is missing before @p, or it belongs to another session. */
+gboolean kr_ts_regen_counter_breaks (const KrTsRegen *r, const KrPid *s, const guint8 *p);
 guint kr_ts_regen_program_of (const KrTsRegen *r, guint pid);
 KrStream *kr_ts_regen_stream (KrTsRegen *r, const KrPid *s);
 

@@ -335,22 +335,38 @@ unit_stamps (KrTsRegen *r, KrUnit *unit, KrStream *stream, gboolean repeated)
 
 /* --- packets ------------------------------------------------------------------------- */
 
+/* One repetition of a packet is allowed; where the packet starts a PES packet, its stamp tells
+ * whether it is one. */
 static gboolean
-counter_breaks (const KrPid *s, guint32 header)
+is_repetition (const KrTsRegen *r, const KrPid *s, const guint8 *p)
 {
-  guint counter = header & 0x0f;
+  const KrStream *stream = kr_ts_regen_stream ((KrTsRegen *)r, s);
+  guint offset = kr_ts_payload_offset (p);
+  KrTsPes pes;
+
+  if (stream == NULL || !stream->has || !kr_ts_starts_unit (p) || kr_ts_is_scrambled (p) ||
+      !kr_ts_parse_pes (p + offset, KR_TS_PACKET_SIZE - offset, &pes) || pes.pts_offset == 0)
+    return TRUE;
+  return kr_ts_read_stamp (p + offset + pes.pts_offset) == stream->pts_in;
+}
+
+gboolean
+kr_ts_regen_counter_breaks (const KrTsRegen *r, const KrPid *s, const guint8 *p)
+{
+  guint counter = kr_ts_counter (p);
 
   if ((s->flags & KR_PID_SEEN) == 0 || (s->flags & KR_PID_FRESH) != 0)
     return FALSE;
-  /* One repetition of a packet is allowed. */
-  if ((header & KR_TS_AFC_PAYLOAD) != 0 && counter == ((s->counter + 1u) & 0x0f))
-    return FALSE;
-  return counter != s->counter;
+  if (!kr_ts_has_payload (p))
+    return counter != s->counter;
+  if (counter == s->counter)
+    return !is_repetition (r, s, p);
+  return counter != ((s->counter + 1u) & 0x0f);
 }
 
 /* Could another session begin here? */
 static gboolean
-is_suspicious (const KrTsRegen *r, const KrPid *s, const guint8 *p, guint32 header)
+is_suspicious (const KrTsRegen *r, const KrPid *s, const guint8 *p)
 {
   gboolean signalled = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0;
 
@@ -358,7 +374,7 @@ is_suspicious (const KrTsRegen *r, const KrPid *s, const guint8 *p, guint32 head
     return FALSE;
   if (signalled)
     return kr_ts_pcr_offset (p) != 0 && (s->flags & KR_PID_SEEN) != 0;
-  if (counter_breaks (s, header))
+  if (kr_ts_regen_counter_breaks (r, s, p))
     return TRUE;
   return (s->flags & KR_PID_TABLE) != 0 && kr_ts_tables_differ (r->tables, p);
 }
@@ -385,9 +401,9 @@ scan_ahead (KrTsRegen *r, const KrRegion *g, guint8 *p)
 }
 
 static void
-take_counter (KrTsRegen *r, KrPid *s, guint pid, guint32 header, gboolean signalled)
+take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean signalled)
 {
-  guint counter = header & 0x0f;
+  guint counter = kr_ts_counter (p);
 
   if ((s->flags & KR_PID_FRESH) != 0) {
     guint last = r->pids[s->out_pid].out_counter;
@@ -396,8 +412,8 @@ take_counter (KrTsRegen *r, KrPid *s, guint pid, guint32 header, gboolean signal
     s->delta = 0;
     if (last != KR_TS_NO_COUNTER && r->config.repair_joins &&
         r->config.mode != KR_TS_REGEN_MONITOR)
-      s->delta = (last + ((header & KR_TS_AFC_PAYLOAD) != 0) - counter) & 0x0f;
-  } else if (!signalled && counter_breaks (s, header)) {
+      s->delta = (last + kr_ts_has_payload (p) - counter) & 0x0f;
+  } else if (!signalled && kr_ts_regen_counter_breaks (r, s, p)) {
     r->stats.cc_errors++;
   }
   if ((s->flags & KR_PID_SEEN) == 0) {
@@ -559,8 +575,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
     r->stats.tei_packets++; /* not even the PID can be trusted */
     return RUN_NEXT;
   }
-  if ((guint64)g->position + (guint64)(p - g->base) >= r->settled &&
-      is_suspicious (r, s, p, header)) {
+  if ((guint64)g->position + (guint64)(p - g->base) >= r->settled && is_suspicious (r, s, p)) {
     r->stats.holds++;
     if (!scan_ahead (r, g, p)) {
       r->hold = KR_HOLD_JOIN;
@@ -584,7 +599,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   /* First, for it may say that the counters go on elsewhere. */
   if ((s->flags & KR_PID_TABLE) != 0 && payload)
     take_table (r, p);
-  take_counter (r, s, pid, header, signalled);
+  take_counter (r, s, pid, p, signalled);
   if ((header & KR_TS_AFC_ADAPTATION) != 0)
     take_adaptation (r, g, p, pid);
   mark_discont (r, g, p);
