@@ -40,6 +40,7 @@ with_frame_rate (KrTimestampRegen *self, GstEvent *event, GstCaps *caps)
 {
   const GstStructure *structure = gst_caps_get_structure (caps, 0);
   g_autoptr (GstCaps) changed = NULL;
+  GstEvent *result;
 
   if (self->config.mode != KR_TIMELINE_CFR || self->rate_n <= 0 ||
       !g_str_has_prefix (gst_structure_get_name (structure), "video/"))
@@ -47,8 +48,10 @@ with_frame_rate (KrTimestampRegen *self, GstEvent *event, GstCaps *caps)
   changed = gst_caps_copy (caps);
   gst_caps_set_simple (changed, "framerate", GST_TYPE_FRACTION, self->rate_n, self->rate_d,
                        NULL);
+  result = gst_event_new_caps (changed);
+  gst_event_set_seqnum (result, gst_event_get_seqnum (event));
   gst_event_unref (event);
-  return gst_event_new_caps (changed);
+  return result;
 }
 
 static gboolean

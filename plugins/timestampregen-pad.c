@@ -250,7 +250,7 @@ answer_latency (KrTimestampRegen *self, GstPad *src, GstObject *parent, GstQuery
   g_mutex_lock (&self->lock);
   latency = self->latency;
   if (self->live == KR_TIMESTAMP_REGEN_LIVE_AUTO) {
-    self->config.live = live;
+    self->config.live |= live;
     self->live_known = TRUE;
     kr_regen_configure (self);
   }

@@ -166,6 +166,17 @@ apply_formats (KrTimestampRegen *self)
     kr_regen_apply_format (self, item->data);
 }
 
+/* Called with the lock. */
+static void
+set_wait_keyframe (KrTimestampRegen *self, gboolean wait)
+{
+  GList *item;
+
+  self->wait_keyframe = wait;
+  for (item = self->pads; item != NULL; item = item->next)
+    ((KrRegenPad *)item->data)->wait_keyframe = wait;
+}
+
 static void
 kr_timestamp_regen_set_property (GObject *object, guint id, const GValue *value,
                                  GParamSpec *pspec)
@@ -218,7 +229,7 @@ kr_timestamp_regen_set_property (GObject *object, guint id, const GValue *value,
     config->max_fill = (gint64)g_value_get_uint64 (value);
     break;
   case PROP_WAIT_KEYFRAME:
-    self->wait_keyframe = g_value_get_boolean (value);
+    set_wait_keyframe (self, g_value_get_boolean (value));
     break;
   case PROP_LATENCY:
     new_latency = self->latency != g_value_get_uint64 (value);

@@ -116,13 +116,32 @@ is_arrival_off (const KrTimelineStream *stream, const KrPush *push, gint64 p, gi
   return ABS (distance) > limit;
 }
 
+/* Whether the first stamp of a live source is too far from running time to be meant as one. */
+static gboolean
+needs_anchor (gint64 t, gint64 arrival)
+{
+  return arrival != KR_TIME_NONE && ABS (kr_sub_saturated (t, arrival)) > ANCHOR_DISTANCE;
+}
+
+/* Where input time @t of a stream without a buffer yet would leave; nothing begins. */
+gint64
+kr_timeline_first_time (KrTimeline *timeline, gint64 t, gint64 arrival)
+{
+  gint64 time = CLAMP (t, -KR_TIMELINE_LIMIT, KR_TIMELINE_LIMIT);
+
+  if (timeline->epochs.n > 0)
+    time = kr_epoch_map (kr_epochs_newest (&timeline->epochs), time);
+  else if (needs_anchor (time, arrival))
+    time = arrival;
+  return MAX (time, 0);
+}
+
 static void
 place_first_of_group (KrTimelineStream *stream, KrPush *push)
 {
   KrTimeline *timeline = stream->timeline;
   gint64 out = MAX (push->t, 0);
-  gboolean anchor = push->arrival != KR_TIME_NONE &&
-                    ABS (kr_sub_saturated (push->t, push->arrival)) > ANCHOR_DISTANCE;
+  gboolean anchor = needs_anchor (push->t, push->arrival);
 
   if (anchor)
     out = push->arrival;

@@ -105,6 +105,7 @@ void kr_timeline_read_stamps (KrTimelineStream *stream, const KrTimelineIn *in, 
 void kr_timeline_place (KrTimelineStream *stream, KrPush *push);
 void kr_timeline_place_sparse (KrTimelineStream *stream, KrPush *push);
 void kr_timeline_place_by_arrival (KrTimelineStream *stream, KrPush *push);
+gint64 kr_timeline_first_time (KrTimeline *timeline, gint64 t, gint64 arrival);
 void kr_timeline_make_room (KrTimeline *timeline, guint from);
 void kr_timeline_drop_candidate (KrTimelineStream *stream);
 gboolean kr_timeline_sibling_position (KrTimelineStream *stream, gint64 *ret_position);

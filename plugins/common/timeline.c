@@ -440,11 +440,8 @@ kr_timeline_gap (KrTimelineStream *stream, gint64 t, gint64 duration, gint64 arr
   out->n_events = 0;
   out->repeat = 0;
   duration = CLAMP (duration, 0, KR_TIMELINE_LIMIT);
-  if (!stream->started || timeline->epochs.n == 0) {
-    if (timeline->epochs.n == 0 || t < -KR_TIMELINE_LIMIT || t > KR_TIMELINE_LIMIT)
-      return MAX (t, 0);
-    return MAX (0, kr_epoch_map (kr_epochs_newest (&timeline->epochs), t));
-  }
+  if (!stream->started || timeline->epochs.n == 0)
+    return kr_timeline_first_time (timeline, t, push.arrival);
   epoch = kr_epochs_find (&timeline->epochs, stream->epoch);
   expected = kr_add_saturated (stream->last, stream->last_duration);
   push.p = expected;
