@@ -532,8 +532,11 @@ install_times (GObjectClass *class)
 {
   install_time (class, PROP_MAX_GAP, "max-gap", "Largest gap",
                 "Largest step forward that passes as it is, in ns", GST_MSECOND, GST_SECOND);
-  install_time (class, PROP_JITTER, "jitter", "Jitter",
-                "How much earlier than expected a buffer may be, in ns", 0, 40 * GST_MSECOND);
+  install_time (
+      class, PROP_JITTER, "jitter", "Jitter",
+      "How far stamps may be off their expected distance and still vouch for a jump or "
+      "for a return from one, in ns",
+      0, 40 * GST_MSECOND);
   install_time (class, PROP_SETTLE, "settle", "Settle time",
                 "How long one stream keeps a jump to itself before it returns to the timeline "
                 "of the others, in ns",

@@ -77,7 +77,7 @@ typedef struct {
   KrTimelineMode mode;
   gboolean live;  /* arrivals mean something */
   gint64 max_gap; /* largest forward step that passes as it is */
-  gint64 jitter;  /* largest backward step against the expected time that passes */
+  gint64 jitter;  /* how far a stamp may be off and still count as regular behind a jump */
   guint confirm;  /* regular buffers after which a jump is believed */
   gint64 settle;  /* how long one stream may keep an epoch alone */
   gint64 max_lag; /* output this late for lag_hold is re-anchored */
