@@ -12,6 +12,7 @@
 #include "launcher/core/ts-analysis.h"
 
 #define BLOCK (1024 * 1024)
+#define ANY   "any"
 
 typedef struct {
   gboolean json, fail;
@@ -320,23 +321,26 @@ print_json (const char *path, const KrTsReport *report)
 
 /* --- the command --------------------------------------------------------------------- */
 
-static gboolean
-on_fail_option (const char *name, const char *value, gpointer data, GError **error)
-{
-  Analyze *analyze = data;
-
-  analyze->fail = TRUE;
-  g_free (analyze->fail_kinds);
-  analyze->fail_kinds = g_strdup (value);
-  return TRUE;
-}
-
 static Analyze analyze;
 
 static gboolean
 fail_option (const char *name, const char *value, gpointer data, GError **error)
 {
-  return on_fail_option (name, value, &analyze, error);
+  analyze.fail = TRUE;
+  g_clear_pointer (&analyze.fail_kinds, g_free);
+  if (g_strcmp0 (value, ANY) != 0)
+    analyze.fail_kinds = g_strdup (value);
+  return TRUE;
+}
+
+/* GOption would take the word behind a bare --fail for its value: a file. */
+static void
+complete_fail_option (int argc, char **argv)
+{
+  for (int i = 1; i < argc && strcmp (argv[i], "--") != 0; i++) {
+    if (strcmp (argv[i], "--fail") == 0)
+      argv[i] = (char *)"--fail=" ANY;
+  }
 }
 
 /* FALSE: one of the names is not a kind of finding; it is left in *ret_bad (transfer full). */
@@ -388,6 +392,7 @@ kr_cmd_analyze (int argc, char **argv)
   g_autofree char *bad = NULL;
   int code = KR_EXIT_OK;
 
+  complete_fail_option (argc, argv);
   if (!kr_command_options (entries, "FILE...|-", description, &argc, &argv))
     return KR_EXIT_USAGE;
   if (argc < 2)
