@@ -20,11 +20,12 @@ typedef struct {
   guint64 first_pts, last_pts, running_time;
   gint64 utc_us;
   guint seq;
-  guint64 position; /* where the next byte goes */
-  guint64 durable;  /* everything below is synced */
-  guint64 data;     /* bytes of the stream in it */
-  guint64 packet;   /* KR_TS_PACKET_SIZE, or 1 for anything else */
-  guint64 grid;     /* packets begin at this offset */
+  guint64 position;    /* where the next byte goes */
+  guint64 durable;     /* everything below is synced */
+  guint64 data;        /* bytes of the stream in it */
+  guint64 synced_data; /* of these, synced */
+  guint64 packet;      /* KR_TS_PACKET_SIZE, or 1 for anything else */
+  guint64 grid;        /* packets begin at this offset */
 } KrOpenSegment;
 
 /* Bytes that stand before the stream in each file of the segment. */
@@ -60,6 +61,7 @@ struct _KrSegmentWriter {
   guint64 rate_written;
   double rate; /* bytes per second, smoothed */
 
+  gboolean rewritten; /* a muxer has sought back */
   _Atomic gboolean rewrites, failed, wants_cut;
 
   pthread_mutex_t lock;
@@ -74,6 +76,7 @@ void kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint6
 void kr_segment_writer_finalise (KrSegmentWriter *writer, const char *reason, gboolean synced,
                                  gint64 utc_end_us);
 gboolean kr_segment_writer_discard_empty (KrSegmentWriter *writer);
+gboolean kr_segment_writer_may_rewrite (KrSegmentWriter *writer);
 void kr_segment_writer_release_kept (KrSegmentWriter *writer);
 
 /* segment-writer-trouble.c */

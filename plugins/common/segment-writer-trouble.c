@@ -28,8 +28,17 @@ free_space_at (const char *path, guint64 *ret_bytes)
   g_autofree char *folder = g_path_get_dirname (path);
   struct statvfs fs;
 
-  if (statvfs (folder, &fs) != 0)
-    return FALSE;
+  /* Where there was no space for the folder itself, the one above it tells. */
+  while (statvfs (folder, &fs) != 0) {
+    char *parent = g_path_get_dirname (folder);
+
+    if (errno != ENOENT || g_str_equal (parent, folder)) {
+      g_free (parent);
+      return FALSE;
+    }
+    g_free (folder);
+    folder = parent;
+  }
   *ret_bytes = (guint64)fs.f_bavail * fs.f_frsize;
   return TRUE;
 }
@@ -107,6 +116,7 @@ cut_to_packet (KrSegmentWriter *writer)
   segment->position -= excess;
   segment->data -= excess;
   segment->durable = MIN (segment->durable, segment->position);
+  segment->synced_data = MIN (segment->synced_data, segment->data);
   pthread_mutex_lock (&writer->lock);
   writer->stats.written -= excess;
   writer->stats.dropped += excess;
@@ -133,7 +143,7 @@ kr_segment_writer_hold (KrSegmentWriter *writer, const KrIoError *error)
 {
   g_autofree char *path =
       g_strdup (writer->file != NULL ? kr_atomic_file_path (writer->file) : writer->last_path);
-  gboolean can_hold = writer->config.hold_on_full && !atomic_load (&writer->rewrites);
+  gboolean can_hold = writer->config.hold_on_full && !kr_segment_writer_may_rewrite (writer);
   /* The space went again before a file could be opened: the same outage goes on. */
   gboolean again = writer->resuming;
 
@@ -283,7 +293,7 @@ write_again (KrSegmentWriter *writer, GArray *held, KrIoError *ret_error)
       !kr_atomic_file_sync (writer->file, ret_error))
     return FALSE;
   segment->position = segment->durable = size + written;
-  segment->data = written;
+  segment->data = segment->synced_data = written;
   segment->grid = size % segment->packet;
   return TRUE;
 }
@@ -387,7 +397,7 @@ kr_segment_writer_replace (KrSegmentWriter *writer, const KrIoError *error)
   guint64 rescued = segment.position - (guint64)start;
 
   emit_sync_failed (writer, error, (guint64)start);
-  if (kr_io_error_class (error) == KR_IO_FULL || atomic_load (&writer->rewrites) ||
+  if (kr_io_error_class (error) == KR_IO_FULL || kr_segment_writer_may_rewrite (writer) ||
       ++writer->replaced > MAX_REPLACED)
     return end_unsynced (writer, error);
   segment.write_header = writer->segment.write_header = TRUE;

@@ -42,6 +42,15 @@ kr_segment_writer_fail (KrSegmentWriter *writer, const KrIoError *error, char *t
   g_free (text);
 }
 
+/* Whether the file is whole only with an end that has not come yet. A muxer that asks whether
+ * it can seek may do so; one that writes MPEG-TS will not. */
+gboolean
+kr_segment_writer_may_rewrite (KrSegmentWriter *writer)
+{
+  return writer->rewritten ||
+         (atomic_load (&writer->rewrites) && writer->segment.packet != KR_TS_PACKET_SIZE);
+}
+
 void
 kr_segment_writer_release_kept (KrSegmentWriter *writer)
 {
@@ -63,7 +72,7 @@ static void
 keep_slice (KrSegmentWriter *writer, KrSlice *slice)
 {
   if (writer->config.sync_interval_us == 0 || writer->file == NULL || slice->consumed == 0 ||
-      slice->position == KR_NOT_KEPT || atomic_load (&writer->rewrites)) {
+      slice->position == KR_NOT_KEPT || kr_segment_writer_may_rewrite (writer)) {
     kr_byte_pipe_recycle (writer->pipe, slice);
     return;
   }
@@ -101,8 +110,8 @@ account_sync (KrSegmentWriter *writer, gint64 took_us, gboolean ok)
   stats->sync_us_max = MAX (stats->sync_us_max, (guint64)took_us);
   stats->sync_histogram[bucket]++;
   if (ok) {
-    stats->durable += writer->segment.position - writer->segment.durable;
-    stats->segment_durable = writer->segment.position;
+    stats->durable += writer->segment.data - writer->segment.synced_data;
+    stats->segment_durable = kr_atomic_file_size (writer->file);
     stats->oldest_dirty_us = 0;
     stats->last_sync_utc_us = g_get_real_time ();
   } else {
@@ -122,6 +131,7 @@ kr_segment_writer_sync (KrSegmentWriter *writer, KrIoError *ret_error)
   writer->last_sync_us = writer->now_us;
   if (ok) {
     writer->segment.durable = writer->segment.position;
+    writer->segment.synced_data = writer->segment.data;
     writer->replaced = 0;
     kr_segment_writer_release_kept (writer);
   }
@@ -173,7 +183,7 @@ kr_segment_writer_open (KrSegmentWriter *writer, KrIoError *ret_error)
   if (writer->file == NULL)
     return FALSE;
   segment->seq = writer->next_seq++;
-  segment->position = segment->durable = segment->data = 0;
+  segment->position = segment->durable = segment->data = segment->synced_data = 0;
   pthread_mutex_lock (&writer->lock);
   g_free (writer->stats.location);
   writer->stats.location = g_strdup (kr_atomic_file_path (writer->file));
@@ -209,7 +219,7 @@ leave_incomplete (KrSegmentWriter *writer, const char *reason)
   KrWriterEvent event = {.kind = KR_WRITER_INCOMPLETE, .reason = reason};
   g_autofree char *text = NULL;
 
-  if (!atomic_load (&writer->rewrites) || g_str_equal (reason, KR_REASON_EOS))
+  if (!kr_segment_writer_may_rewrite (writer) || g_str_equal (reason, KR_REASON_EOS))
     return FALSE;
   probe = kr_container_probe (kr_atomic_file_fd (writer->file), NULL, NULL, NULL);
   if (probe.kind != KR_CONTAINER_UNKNOWN)
@@ -304,7 +314,7 @@ kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint64 utc
     /* What is still in memory goes into another file, which then is the one to close. */
     if (!kr_segment_writer_replace (writer, &error))
       return;
-    synced = writer->segment.durable == writer->segment.position;
+    synced = writer->segment.synced_data == writer->segment.data;
   }
   if (!leave_incomplete (writer, reason))
     kr_segment_writer_finalise (writer, reason, synced, utc_end_us);
@@ -436,7 +446,7 @@ account_write (KrSegmentWriter *writer, gsize n, guint calls, gboolean ok)
   writer->stats.written += n;
   writer->stats.write_calls += calls;
   writer->stats.io_errors += ok ? 0 : 1;
-  writer->stats.segment_bytes = writer->segment.position;
+  writer->stats.segment_bytes = kr_atomic_file_size (writer->file);
   if (n > 0 && writer->stats.oldest_dirty_us == 0)
     writer->stats.oldest_dirty_us = writer->stats.looked_us;
   pthread_mutex_unlock (&writer->lock);
@@ -514,7 +524,7 @@ write_some (KrSegmentWriter *writer, gboolean stopping)
     begin_file (writer);
     return TRUE;
   }
-  if (!final && !atomic_load (&writer->rewrites))
+  if (!final)
     n = shorten (iov, n,
                  MIN (total, (segment->position + total - segment->grid) % segment->packet));
   if (n == 0)
@@ -548,7 +558,7 @@ fit_counters (KrSegmentWriter *writer, GBytes *header)
   gssize n;
 
   if (header == NULL || writer->file == NULL || segment->packet != KR_TS_PACKET_SIZE ||
-      atomic_load (&writer->rewrites))
+      kr_segment_writer_may_rewrite (writer))
     return header != NULL ? g_bytes_ref (header) : NULL;
   start += (segment->position - start) % KR_TS_PACKET_SIZE;
   before = g_malloc (COUNTERS_WINDOW);
@@ -599,7 +609,8 @@ do_mark (KrSegmentWriter *writer, KrMark *mark)
     begin_segment (writer, mark, header);
     break;
   case KR_MARK_SEEK:
-    kr_segment_writer_set_rewrites (writer);
+    writer->rewritten = TRUE;
+    writer->segment.packet = 1;
     writer->segment.position = mark->offset + kr_open_segment_header_size (&writer->segment);
     break;
   case KR_MARK_FINISH:
@@ -628,7 +639,7 @@ sync_if_due (KrSegmentWriter *writer)
   KrIoError error = {0};
 
   if (writer->config.sync_interval_us == 0 || writer->file == NULL ||
-      writer->segment.position == writer->segment.durable)
+      writer->segment.data == writer->segment.synced_data)
     return;
   if (writer->now_us - writer->last_sync_us < writer->config.sync_interval_us)
     return;

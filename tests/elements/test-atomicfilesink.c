@@ -498,6 +498,7 @@ test_seek_back (void)
   eos (f);
   assert_file (f, "a", "headbodymoreend");
   g_assert_cmpuint (stat_of (f, "bytes-written"), ==, stat_of (f, "bytes-received"));
+  g_assert_cmpuint (stat_of (f, "bytes-durable"), ==, stat_of (f, "bytes-received"));
 }
 
 static void
