@@ -60,6 +60,11 @@ gboolean kr_atomic_file_sync (KrAtomicFile *file, KrIoError *ret_error);
 /* fsync of the file of descriptor @fd, or of a folder; TRUE where a file system cannot sync
  * folders, with *@ret_supported FALSE. */
 gboolean kr_sync_folder (int fd, gboolean *ret_supported, KrIoError *ret_error);
+/* Hints, without effect on what is promised; errors do not matter. Begin to write these bytes
+ * to the disk, without waiting. */
+void kr_atomic_file_start_writeback (KrAtomicFile *file, guint64 offset, guint64 size);
+/* These bytes are synced and will hardly be read soon: their cache may go. */
+void kr_atomic_file_drop_cache (KrAtomicFile *file, guint64 offset, guint64 size);
 /* Bytes free for us on the file's file system. */
 gboolean kr_atomic_file_free_space (const KrAtomicFile *file, guint64 *ret_bytes);
 

@@ -23,6 +23,8 @@ typedef struct {
   guint64 position;    /* where the next byte goes */
   guint64 durable;     /* everything below is synced */
   guint64 data;        /* bytes of the stream in it */
+  guint64 started;     /* write-back of all below has begun */
+  guint64 uncached;    /* the cache below has been dropped */
   guint64 synced_data; /* of these, synced */
   guint64 packet;      /* KR_TS_PACKET_SIZE, or 1 for anything else */
   guint64 grid;        /* packets begin at this offset */
@@ -56,8 +58,9 @@ struct _KrSegmentWriter {
   guint64 kept_bytes;
   guint replaced; /* files given up since the last good sync */
   gint64 now_us, last_flush_us, last_sync_us;
-  gint64 space_us; /* of the last look at the free space */
-  gint64 rate_us;  /* of the last rate sample */
+  gint64 writeback_us; /* of the last start of write-back */
+  gint64 space_us;     /* of the last look at the free space */
+  gint64 rate_us;      /* of the last rate sample */
   guint64 rate_written;
   double rate; /* bytes per second, smoothed */
 

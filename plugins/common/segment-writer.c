@@ -15,6 +15,9 @@
 
 /* Slices in one pwritev(). */
 #define MAX_IOV 32
+/* Write-back in smaller pieces than this costs the disk more than it evens out. */
+#define MIN_WRITEBACK (256 * 1024)
+#define WRITEBACK_US  G_USEC_PER_SEC
 /* The end of a file in which the last PAT and PMT are looked for: they come every 100 ms. */
 #define COUNTERS_WINDOW (1024 * 1024)
 
@@ -184,6 +187,7 @@ kr_segment_writer_open (KrSegmentWriter *writer, KrIoError *ret_error)
     return FALSE;
   segment->seq = writer->next_seq++;
   segment->position = segment->durable = segment->data = segment->synced_data = 0;
+  segment->started = segment->uncached = 0;
   pthread_mutex_lock (&writer->lock);
   g_free (writer->stats.location);
   writer->stats.location = g_strdup (kr_atomic_file_path (writer->file));
@@ -633,18 +637,44 @@ drain (KrSegmentWriter *writer, gboolean stopping)
   } while (pop_consumed (writer) || write_some (writer, stopping));
 }
 
+/* Once a second and not with each flush, which at full speed would cost a fifth of the CPU. */
+static void
+start_writeback_if_due (KrSegmentWriter *writer)
+{
+  KrOpenSegment *segment = &writer->segment;
+
+  if (writer->config.sync_interval_us == 0 || writer->file == NULL ||
+      writer->now_us - writer->writeback_us < WRITEBACK_US ||
+      segment->position < segment->started + MIN_WRITEBACK)
+    return;
+  kr_atomic_file_start_writeback (writer->file, segment->started,
+                                  segment->position - segment->started);
+  segment->started = segment->position;
+  writer->writeback_us = writer->now_us;
+}
+
 static void
 sync_if_due (KrSegmentWriter *writer)
 {
   KrIoError error = {0};
+  guint64 before;
 
   if (writer->config.sync_interval_us == 0 || writer->file == NULL ||
       writer->segment.data == writer->segment.synced_data)
     return;
   if (writer->now_us - writer->last_sync_us < writer->config.sync_interval_us)
     return;
-  if (!kr_segment_writer_sync (writer, &error))
+  before = writer->segment.durable;
+  if (!kr_segment_writer_sync (writer, &error)) {
     kr_segment_writer_replace (writer, &error);
+    return;
+  }
+  /* The last interval stays: somebody may watch what is being recorded. */
+  if (before > writer->segment.uncached && !kr_segment_writer_may_rewrite (writer)) {
+    kr_atomic_file_drop_cache (writer->file, writer->segment.uncached,
+                               before - writer->segment.uncached);
+    writer->segment.uncached = before;
+  }
 }
 
 void
@@ -661,6 +691,7 @@ kr_segment_writer_turn (KrSegmentWriter *writer, gint64 now_us, gboolean stoppin
   pthread_mutex_lock (&writer->lock);
   writer->stats.looked_us = now_us;
   pthread_mutex_unlock (&writer->lock);
+  start_writeback_if_due (writer);
   sync_if_due (writer);
   if (stopping)
     kr_segment_writer_close (writer, KR_REASON_RESTART, g_get_real_time ());
@@ -707,6 +738,7 @@ kr_segment_writer_new (const KrWriterConfig *config, KrBytePipe *pipe, KrWriterF
   writer->user_data = user_data;
   writer->segment.packet = 1;
   writer->now_us = writer->last_flush_us = writer->last_sync_us = writer->rate_us = now;
+  writer->writeback_us = now;
   writer->stats.turn_us = writer->stats.looked_us = now;
   writer->stats.runway_s = -1;
   pthread_mutex_init (&writer->lock, NULL);
