@@ -48,6 +48,7 @@ struct _KrPipelineRunner {
   KrDrain *drain;
   GSource *drain_timer;
   gboolean start_pending; /* its state change has not returned */
+  gboolean plays;         /* it has been PLAYING */
   int failed_source;      /* which one has spoilt the start, -1 = none */
   char *failed_source_text;
   gboolean stuck;       /* something in it hangs: do not wait for its teardown */
@@ -300,20 +301,27 @@ take_error (KrPipelineRunner *runner, GstMessage *message)
   }
 }
 
+/* It plays, or waits for nothing but its live sources. */
+static void
+note_started (KrPipelineRunner *runner)
+{
+  feed (runner, KR_PIPELINE_EVENT_STARTED, 0, NULL);
+  if (runner->build != NULL && watches (runner)->len == 0)
+    note_recovery (runner);
+}
+
 static void
 take_state_change (KrPipelineRunner *runner, GstMessage *message)
 {
   GstState state;
 
   gst_message_parse_state_changed (message, NULL, &state, NULL);
-  /* A live pipeline counts as started when its state change returns: it may wait long for the
-   * first data. */
-  if (state != GST_STATE_PLAYING || kr_build_is_live (runner->build) || runner->start_pending ||
-      runner->policy.state != KR_PIPELINE_STARTING)
+  if (state != GST_STATE_PLAYING)
     return;
-  feed (runner, KR_PIPELINE_EVENT_STARTED, 0, NULL);
-  if (watches (runner)->len == 0)
-    note_recovery (runner);
+  /* This can come before the state change itself has returned; then on_started() goes on. */
+  runner->plays = TRUE;
+  if (!runner->start_pending && runner->policy.state == KR_PIPELINE_STARTING)
+    note_started (runner);
 }
 
 /* As gst-launch-1.0 does: a live pipeline is never paused for it. */
@@ -561,11 +569,10 @@ on_started (KrBuild *build, int result, gpointer data)
   if (runner->failed_source >= 0)
     kr_source_watch_failed (g_ptr_array_index (array, runner->failed_source),
                             runner->failed_source_text);
-  if (kr_build_is_live (build) || array->len > 0 || result == GST_STATE_CHANGE_SUCCESS) {
-    feed (runner, KR_PIPELINE_EVENT_STARTED, 0, NULL);
-    if (array->len == 0)
-      note_recovery (runner);
-  }
+  /* A live pipeline counts as started now: it may wait long for the first data. */
+  if (runner->plays || kr_build_is_live (build) || array->len > 0 ||
+      result == GST_STATE_CHANGE_SUCCESS)
+    note_started (runner);
 }
 
 static void
@@ -574,6 +581,7 @@ build (KrPipelineRunner *runner)
   g_autoptr (GError) error = NULL;
 
   runner->stuck = FALSE;
+  runner->plays = FALSE;
   runner->failed_source = -1;
   runner->flowing_since = g_get_monotonic_time ();
   runner->build = kr_build_new (runner->spec->launch, runner->clock, &error);
