@@ -737,6 +737,27 @@ test_every_name (Case *c, gconstpointer data)
     g_assert_nonnull (kr_worker_role_name (i));
 }
 
+/* The page tells of every state and every alert, by the words that logs and status use. */
+static void
+test_page (Case *c, gconstpointer data)
+{
+  g_autofree char *path =
+      g_build_filename (g_getenv ("KR_SOURCE_DIR"), "docs", "supervision.md", NULL);
+  g_autofree char *text = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_file_get_contents (path, &text, NULL, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < KR_N_SUPERVISOR_STATES + KR_N_ALERTS; i++) {
+    g_autofree char *word = g_strdup_printf (
+        "`%s`", i < KR_N_SUPERVISOR_STATES ? kr_supervisor_state_name (i)
+                                           : kr_alert_name (i - KR_N_SUPERVISOR_STATES));
+
+    if (strstr (text, word) == NULL)
+      g_error ("docs/supervision.md does not mention %s", word);
+  }
+}
+
 #define ADD(name, function)                                                                    \
   g_test_add ("/core/supervisor/" name, Case, NULL, set_up, function, tear_down)
 
@@ -779,5 +800,7 @@ main (int argc, char **argv)
   ADD ("table/undeclared", test_undeclared_edges_are_refused);
   ADD ("table/strangers", test_strangers_are_refused);
   ADD ("table/names", test_every_name);
+  if (g_getenv ("KR_SOURCE_DIR") != NULL) /* as meson test sets it */
+    ADD ("table/page", test_page);
   return g_test_run ();
 }
