@@ -122,6 +122,8 @@ struct _KrTsAnalysis {
   gboolean lost;
   GByteArray *carry;
   guint64 position; /* packets so far */
+  guint64 taken;    /* bytes done with */
+  guint64 end;      /* of the last packet, in bytes */
 
   guint reference; /* PCR PID */
   guint others;    /* PCRs that were not of it */

@@ -329,19 +329,13 @@ keep_last_packets (KrTsAnalysis *a)
   }
 }
 
-static gsize
-find_next (const KrTsAnalysis *a, const guint8 *data, gsize from, gsize size)
+/* After a loss a packet is only believed if another one follows it. */
+static gboolean
+is_believed (const KrTsAnalysis *a, const guint8 *data, gsize i, gsize size)
 {
-  for (gsize i = from; i < size; i++) {
-    const guint8 *p = memchr (data + i, KR_TS_SYNC_BYTE, size - i);
-
-    if (p == NULL)
-      return size;
-    i = (gsize)(p - data);
-    if (i + a->packet_size >= size || data[i + a->packet_size] == KR_TS_SYNC_BYTE)
-      return i;
-  }
-  return size;
+  if (data[i] != KR_TS_SYNC_BYTE)
+    return FALSE;
+  return !a->lost || i + a->packet_size >= size || data[i + a->packet_size] == KR_TS_SYNC_BYTE;
 }
 
 /* Takes the packets of a block; returns how many bytes are done with. */
@@ -351,54 +345,68 @@ take_block (KrTsAnalysis *a, const guint8 *data, gsize size, gboolean last)
   gsize i = 0;
 
   while (i + a->packet_size <= size || (last && i + KR_TS_PACKET_SIZE <= size)) {
-    if (G_UNLIKELY (data[i] != KR_TS_SYNC_BYTE)) {
-      gsize next = find_next (a, data, i + 1, size);
+    if (a->lost && !last && data[i] == KR_TS_SYNC_BYTE && i + a->packet_size == size)
+      break; /* what follows it comes with the next block */
+    if (G_UNLIKELY (!is_believed (a, data, i, size))) {
+      const guint8 *next = memchr (data + i + 1, KR_TS_SYNC_BYTE, size - i - 1);
 
       if (!a->lost)
-        kr_ts_note (a, KR_TS_SYNC_LOSS, FALSE, a->position, 0, (gdouble)(next - i), "bytes");
+        kr_ts_note (a, KR_TS_SYNC_LOSS, FALSE, a->position, 0, 0, NULL);
       a->lost = TRUE;
-      i = next;
-      /* The next sync byte lies outside the block: it can only be told with more bytes. */
-      if (!last && i + a->packet_size >= size)
-        break;
+      i = next != NULL ? (gsize)(next - data) : size;
       continue;
     }
     a->lost = FALSE;
     take_packet (a, data + i);
     a->position++;
     i += a->packet_size;
+    a->end = a->taken + MIN (i, size);
   }
   keep_last_packets (a);
-  return MIN (i, size);
+  i = MIN (i, size);
+  a->taken += i;
+  return i;
 }
 
-/* Finds the packet size in the first bytes. */
+/* Finds the packet size in windows of a fixed size, so that the answer does not depend on the
+ * blocks; drops what cannot be the beginning. */
 static gboolean
 detect (KrTsAnalysis *a, gboolean last)
 {
-  gsize size = a->carry->len, offset = 0;
-  guint found;
+  gsize base = 0, offset = 0;
+  guint found = 0;
 
-  if (size < DETECT_BYTES && !last)
-    return FALSE;
-  found = kr_ts_detect_packet_size (a->carry->data, size);
-  if (found == 0 && last && size >= KR_TS_PACKET_SIZE && a->carry->data[0] == KR_TS_SYNC_BYTE &&
-      size < 5 * KR_TS_PACKET_SIZE)
-    found = KR_TS_PACKET_SIZE; /* too short to be sure */
-  if (found == 0) {
-    if (size > DETECT_BYTES)
-      g_byte_array_remove_range (a->carry, 0, (guint)(size - DETECT_BYTES));
-    return FALSE;
+  while (found == 0 && a->carry->len - base >= DETECT_BYTES) {
+    found = kr_ts_detect_packet_size (a->carry->data + base, DETECT_BYTES);
+    if (found == 0)
+      base += KR_TS_PACKET_SIZE;
   }
-  a->packet_size = a->report->packet_size = found;
-  while (offset + 4 * found < size && (a->carry->data[offset] != KR_TS_SYNC_BYTE ||
-                                       a->carry->data[offset + found] != KR_TS_SYNC_BYTE ||
-                                       a->carry->data[offset + 2 * found] != KR_TS_SYNC_BYTE ||
-                                       a->carry->data[offset + 3 * found] != KR_TS_SYNC_BYTE))
-    offset++;
-  if (size >= 5 * found)
-    g_byte_array_remove_range (a->carry, 0, (guint)offset);
-  return TRUE;
+  if (found == 0 && last) {
+    gsize left = a->carry->len - base;
+
+    found = kr_ts_detect_packet_size (a->carry->data + base, left);
+    /* Too short to be sure. */
+    if (found == 0 && base == 0 && left >= KR_TS_PACKET_SIZE && left < 5 * KR_TS_PACKET_SIZE &&
+        a->carry->data[0] == KR_TS_SYNC_BYTE)
+      found = KR_TS_PACKET_SIZE;
+  }
+  if (found != 0) {
+    const guint8 *p = a->carry->data + base;
+    gsize size = a->carry->len - base;
+
+    while (offset + 4 * found < size &&
+           (p[offset] != KR_TS_SYNC_BYTE || p[offset + found] != KR_TS_SYNC_BYTE ||
+            p[offset + 2 * found] != KR_TS_SYNC_BYTE ||
+            p[offset + 3 * found] != KR_TS_SYNC_BYTE ||
+            p[offset + 4 * found] != KR_TS_SYNC_BYTE))
+      offset++;
+    if (offset + 4 * found >= size)
+      offset = 0;
+    a->packet_size = a->report->packet_size = found;
+  }
+  a->taken += base + offset;
+  g_byte_array_remove_range (a->carry, 0, (guint)(base + offset));
+  return found != 0;
 }
 
 void
@@ -481,13 +489,12 @@ KrTsReport *
 kr_ts_analysis_finish (KrTsAnalysis *a)
 {
   KrTsReport *report = a->report;
-  gsize taken = 0;
 
   if (a->packet_size == 0)
     detect (a, TRUE);
   if (a->packet_size != 0)
-    taken = take_block (a, a->carry->data, a->carry->len, TRUE);
-  report->trailing_bytes = a->carry->len - taken;
+    take_block (a, a->carry->data, a->carry->len, TRUE);
+  report->trailing_bytes = report->bytes - a->end;
   for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
     if (a->pids[pid] != NULL && a->pids[pid]->stream != NULL)
       kr_ts_stream_end_pes (a, a->pids[pid]->stream);
