@@ -9,6 +9,7 @@
 
 #include <glib-unix.h>
 
+#include "launcher/app/alerts.h"
 #include "launcher/app/launcher.h"
 #include "launcher/app/log.h"
 #include "launcher/app/pipeline-files.h"
@@ -31,6 +32,7 @@ typedef struct {
   GMainLoop *loop;
   KrLauncher *launcher;
   KrServiceManager *manager;
+  KrAlerts *alerts;
   GPid check_pid; /* 0 = no check is running */
   gboolean interrupted;
   int code;
@@ -150,6 +152,7 @@ parse_files (Run *run)
     if (file == NULL)
       continue;
     note_variables (known, file);
+    kr_alerts_add_file (run->alerts, file);
     kr_launcher_add (run->launcher, file, text, run->values);
   }
   if (code == KR_EXIT_OK && !kr_set_values_check (run->values, known))
@@ -178,14 +181,25 @@ on_snapshot (KrLauncher *launcher, KrSnapshot *snapshot, gpointer data)
                        [KR_LOG_NOTICE] = kr_log_count (G_LOG_LEVEL_MESSAGE),
                        [KR_LOG_INFO] = kr_log_count (G_LOG_LEVEL_INFO)}};
 
+  kr_alerts_get_figures (run->alerts, &figures);
   if (run->status != NULL)
     kr_status_service_publish (run->status, snapshot, &figures);
   kr_service_manager_take_snapshot (run->manager, snapshot);
 }
 
+static void
+on_event (KrLauncher *launcher, const char *file, const char *pipeline, const char *kind,
+          const char *text, GVariant *details, gpointer data)
+{
+  Run *run = data;
+
+  kr_alerts_push (run->alerts, file, pipeline, kind, text, details);
+}
+
 static const KrLauncherCallbacks launcher_callbacks = {
     .finished = on_finished,
     .snapshot = on_snapshot,
+    .event = on_event,
 };
 
 static gboolean
@@ -302,6 +316,7 @@ kr_cmd_run (int argc, char **argv)
       run.runtime_dir = default_dir ("RUNTIME_DIRECTORY", g_get_user_runtime_dir ());
     if (run.state_dir == NULL)
       run.state_dir = default_dir ("STATE_DIRECTORY", g_get_user_state_dir ());
+    run.alerts = kr_alerts_new (run.state_dir);
     run.paths = g_ptr_array_new_with_free_func (g_free);
     run.texts = g_ptr_array_new_with_free_func (g_free);
     run.loop = g_main_loop_new (NULL, FALSE);
@@ -310,6 +325,7 @@ kr_cmd_run (int argc, char **argv)
     code = run.values != NULL ? run_supervisor (&run) : KR_EXIT_CONFIG;
     kr_launcher_free (run.launcher);
     kr_status_service_free (run.status);
+    kr_alerts_free (run.alerts);
     kr_service_manager_free (run.manager);
     g_main_loop_unref (run.loop);
     g_ptr_array_unref (run.paths);

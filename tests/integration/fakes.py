@@ -9,7 +9,8 @@ from support import SOURCE, check
 
 FAKE = SOURCE / 'tests' / 'support' / 'fake_worker.py'
 RECORD = '[Pipeline record]\nLaunch = fakesrc ! fakesink\n{more}\n[Health]\nIntervalSec = 1s\n' \
-         'Threshold = 3\nStartupGraceSec = 2s\n{health}\n[Handover]\nTimeoutReadySec = 10s\n'
+         'Threshold = 3\nStartupGraceSec = 2s\n{health}\n[Handover]\nTimeoutReadySec = 10s\n' \
+         '[Alerts]\n{alerts}\n'
 
 
 class Log:
@@ -31,9 +32,9 @@ class Log:
         return [word for its, _, word in self.rows() if its == pid]
 
 
-def write_file(t, name='cam', plan='', more='', health=''):
+def write_file(t, name='cam', plan='', more='', health='', alerts=''):
     path = t.dir / f'{name}.pipeline'
-    path.write_text(RECORD.format(more=more, health=health))
+    path.write_text(RECORD.format(more=more, health=health, alerts=alerts))
     (t.dir / f'{name}.plan').write_text(plan)
     return path
 

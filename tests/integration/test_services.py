@@ -4,12 +4,15 @@
 """The real supervisor, mostly with the test double of tests/support/fake_worker.py as its workers:
 what matters here is what systemd, people and scripts get to know, not media."""
 
+import http.server
+import json
 import os
 import signal
 import socket
+import threading
 
-from fakes import Log, records, start, write_file
-from support import check, run, test
+from fakes import Log, records, recording_files, start, stop, write_file
+from support import check, free_port, run, size, test
 
 
 class Manager:
@@ -74,6 +77,111 @@ def children_do_not_speak_to_systemd(t):
     check(b'KR_FAKE_DIR' in names, names)
     check(b'NOTIFY_SOCKET' not in names and b'WATCHDOG_USEC' not in names, names)
     supervisor.stop()
+
+
+class Hook:
+    """An endpoint for webhooks, or anything else that is asked over HTTP."""
+
+    def __init__(self, status=200):
+        self.requests = []                      # bodies, or paths of GET requests
+        self.status = status
+        hook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                length = int(self.headers['Content-Length'])
+                hook.requests.append(json.loads(self.rfile.read(length)))
+                self.answer()
+
+            def do_GET(self):
+                hook.requests.append(self.path)
+                self.answer()
+
+            def answer(self):
+                self.send_response(hook.status)
+                self.send_header('Content-Length', '0')
+                self.end_headers()
+
+            def log_message(self, *words):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.uri = f'http://127.0.0.1:{self.server.server_port}/services/T0PSECRET'
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def first(self, kind):
+        return next((request for request in list(self.requests) if request['kind'] == kind), None)
+
+
+def kept(t):
+    """Messages in the queues on the disk."""
+    return [json.loads(line) for path in (t.dir / 'state').rglob('*.jsonl')
+            for line in path.read_text().splitlines()]
+
+
+@test
+def webhook_names_the_reason(t):
+    hook = Hook()
+    supervisor = start(t, write_file(t, alerts=f'Webhook = {hook.uri}'))
+    pid = records(t, 'cam', 1)
+    os.kill(pid, signal.SIGKILL)
+    message = t.wait(lambda: hook.first('restart'), 'a message', alive=[supervisor])
+    check('killed by signal 9' in message['text'], message)
+    check(message['text'].startswith('cam: '), message)
+    check((message['file'], message['pipeline']) == ('cam', ''), message)
+    check(message['details']['event'] == 'crash', message)
+    check(set(message) == {'id', 'time', 'kind', 'file', 'pipeline', 'text', 'details'}, message)
+    t.wait(lambda: [m for m in hook.requests if m['details']['event'] == 'recovered'],
+           'the good news', alive=[supervisor])
+    stop(t, supervisor)
+    ids = [request['id'] for request in hook.requests]
+    check(len(ids) == len(set(ids)), ids)
+    check('T0PSECRET' not in supervisor.output(), 'the address is a secret')
+
+
+@test
+def dead_webhook_delays_nothing(t):
+    """Nobody listens, and somebody who listens but says nothing: what they missed is told later,
+    by the next run."""
+    silent = socket.create_server(('127.0.0.1', 0))
+    addresses = {'dead': f'http://127.0.0.1:{free_port(socket.SOCK_STREAM)}/T0PSECRET',
+                 'deaf': f'http://127.0.0.1:{silent.getsockname()[1]}/T0PSECRET'}
+    files = [write_file(t, name, alerts=f'Webhook = {uri}') for name, uri in addresses.items()]
+    supervisor = start(t, *files)
+    for name in addresses:
+        os.kill(records(t, name, 1), signal.SIGKILL)
+    for name in addresses:
+        records(t, name, 2)
+        path = t.dir / recording_files(t, name)[-1]
+        before = size(path)
+        t.wait(lambda path=path, before=before: size(path) > before, f'{name} grows')
+        t.wait(lambda name=name: any(m['file'] == name and m['kind'] == 'restart' for m in kept(t)),
+               'the message is kept')
+    stop(t, supervisor)
+    check('T0PSECRET' not in supervisor.output() + str(kept(t)), 'the address is a secret')
+
+    hook = Hook()
+    files = [write_file(t, name, alerts=f'Webhook = {hook.uri}') for name in addresses]
+    supervisor = start(t, *files)
+    for name in addresses:
+        t.wait(lambda name=name: [m for m in hook.requests if m['file'] == name and
+                                  m['details']['event'] == 'crash'], 'it is told after all')
+    stop(t, supervisor)
+    check(not [m for m in kept(t) if m['details']['event'] == 'crash'], kept(t))
+
+
+@test
+def queue_without_a_disk(t):
+    """A state folder that cannot be made: the messages go out all the same."""
+    hook = Hook()
+    (t.dir / 'state-file').write_text('')
+    supervisor = start(t, write_file(t, alerts=f'Webhook = {hook.uri}'),
+                       STATE_DIRECTORY=t.dir / 'state-file')
+    os.kill(records(t, 'cam', 1), signal.SIGKILL)
+    t.wait(lambda: hook.first('restart'), 'a message', alive=[supervisor])
+    records(t, 'cam', 2)
+    stop(t, supervisor)
+    check(supervisor.output().count('are kept in memory alone') == 1, supervisor.output())
 
 
 run()

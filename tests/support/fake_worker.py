@@ -41,12 +41,12 @@ def say(**message):
 
 def read_config():
     received = b''
-    while b'\n' not in received:
-        part = line.recv(65536)
+    while not received.endswith(b'\n'):
+        part = line.recv(1)                     # and not a byte of what comes after it
         if not part:
             sys.exit(0)
         received += part
-    return json.loads(received.split(b'\n')[0])
+    return json.loads(received)
 
 
 config = read_config()
