@@ -5,7 +5,6 @@ with the name of the variant that the ratios refer to, and the columns of its ta
 
 import dataclasses
 import os
-import shutil
 import tempfile
 import time
 
@@ -257,12 +256,16 @@ def fleet(context):
     n = context.recordings
 
     def run(many_commands):
-        port = measure.free_udp_port()
+        port, relay = measure.free_udp_port(), measure.free_udp_port()
+        # One listener of srtsink serves all callers, with the same bytes.
         with tempfile.TemporaryDirectory(dir=context.scratch) as folder, \
                 measure.process(context.gst(
-                    f"multifilesrc location={content.feed(context)} loop=true ! "
-                    f"tsparse set-timestamps=true smoothing-latency=40000 ! "
+                    f"udpsrc address=127.0.0.1 port={relay} buffer-size=4000000 ! "
                     f"srtsink uri=srt://127.0.0.1:{port}?mode=listener wait-for-connection=false"),
+                    context.env, folder), \
+                measure.process(context.ffmpeg(
+                    "-re", "-stream_loop", "-1", "-i", content.feed(context), "-c", "copy",
+                    "-f", "mpegts", f"udp://127.0.0.1:{relay}?pkt_size=1316"),
                     context.env, folder):
             time.sleep(1)
             return many_commands(f"srt://127.0.0.1:{port}", folder)
@@ -287,8 +290,9 @@ def fleet(context):
                 children.append(measure.process(context.ffmpeg(
                     "-i", uri + "?mode=caller", "-c", "copy", "-f", "mpegts",
                     os.path.join(folder, f"r{i}.ts")), context.env, folder))
-            pids = [child.__enter__().pid for child in children]
-            measure.wait_for(lambda: _n_growing(folder) >= n, "all record")
+            started = [child.__enter__() for child in children]
+            pids = [child.pid for child in started]
+            measure.wait_for(lambda: _n_growing(folder) >= n, "all record", child=started[0])
             return _watch(context, pids, folder)
         finally:
             for child in children:
