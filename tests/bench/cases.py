@@ -3,6 +3,7 @@
 """A case is a function (context) -> {variant: [Cost...] or the reason why it is not available},
 with the name of the variant that the ratios refer to, and the columns of its table."""
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -284,19 +285,17 @@ def fleet(context):
             return _watch(context, pids, folder)
 
     def ffmpeg(uri, folder):
-        children = []
-        try:
+        # One after another: many that connect at once to one listener are partly refused.
+        with contextlib.ExitStack() as stack:
+            pids = []
             for i in range(n):
-                children.append(measure.process(context.ffmpeg(
-                    "-i", uri + "?mode=caller", "-c", "copy", "-f", "mpegts",
-                    os.path.join(folder, f"r{i}.ts")), context.env, folder))
-            started = [child.__enter__() for child in children]
-            pids = [child.pid for child in started]
-            measure.wait_for(lambda: _n_growing(folder) >= n, "all record", child=started[0])
+                child = stack.enter_context(measure.process(context.ffmpeg(
+                    "-probesize", "1000000", "-i", uri + "?mode=caller", "-c", "copy",
+                    "-f", "mpegts", os.path.join(folder, f"r{i}.ts")), context.env, folder))
+                measure.wait_for(lambda i=i: _n_growing(folder) > i, f"recording {i} grows",
+                                 child=child)
+                pids.append(child.pid)
             return _watch(context, pids, folder)
-        finally:
-            for child in children:
-                child.__exit__(None, None, None)
     return measure.interleave([
         (f"{n} x ffmpeg -c copy", lambda: run(ffmpeg)),
         (f"`keeprolling run`, one file with {n} pipelines", lambda: run(ours)),
