@@ -933,6 +933,12 @@ kr_atomic_file_sink_get_property (GObject *object, guint id, GValue *value, GPar
 static void
 split_now (KrAtomicFileSink *self)
 {
+  if (g_atomic_int_get (&self->rewrites)) {
+    GST_ELEMENT_WARNING (
+        self, STREAM, WRONG_TYPE,
+        ("split-now is ignored: the muxer may rewrite the beginning of the file"), (CUT_HINT));
+    return;
+  }
   g_atomic_int_set (&self->split_now, TRUE);
 }
 

@@ -4,17 +4,16 @@
 """--long: 1000 kills instead of 50."""
 
 import contextlib
-import json
 import os
+import pty
 import random
 import resource
 import subprocess
-import tempfile
 import time
 
-from support import LONG, Skip, check, environment, run, test
-from recording import (DRIVER, Report, check_folder, drive, driver_command, fault_environment,
-                       files_of, packets_of, recover, sanitized)
+from support import KEEPROLLING, LONG, Skip, check, environment, run, test
+from recording import (Report, check_folder, drive, driver_command,
+                       files_of, indices, packets_of, recover, sanitized)
 
 KILLS = 1000 if LONG else 50
 
@@ -188,6 +187,27 @@ def leftovers_are_finalised_at_the_next_start(t):
     check((folder / 'other.recording.ts').exists(), 'another template is left alone')
 
 
+@test
+def recover_shows_progress_on_a_terminal_only(t):
+    folder = t.dir / 'r'
+    folder.mkdir()
+    (folder / 'a.recording.ts').write_bytes(b'no recording')
+    ours, theirs = pty.openpty()
+    done = subprocess.run([KEEPROLLING, 'recover', '--dry-run', folder], stdout=subprocess.PIPE,
+                          stderr=theirs, env=environment(), check=False, text=True)
+    os.close(theirs)
+    shown = os.read(ours, 10000).decode()
+    check(done.returncode == 0 and 'would be kept as' in done.stdout, done.stdout)
+    check('looked at' in shown and '\r' in shown, f'no progress: {shown!r}')
+    check(recover(folder)['counts']['quarantined'] == 1, 'and in a pipe nothing but the result')
+    done = subprocess.run([KEEPROLLING, 'recover', folder / 'missing'], capture_output=True,
+                          text=True, env=environment(), check=False)
+    check(done.returncode == 66 and 'missing' in done.stderr, f'{done}')
+    done = subprocess.run([KEEPROLLING, 'recover'], capture_output=True, text=True,
+                          env=environment(), check=False)
+    check(done.returncode == 64, f'{done}')
+
+
 # --- full disks -----------------------------------------------------------------------------
 
 @contextlib.contextmanager
@@ -269,6 +289,48 @@ def a_full_tmpfs(t):
 @test(limit=120)
 def a_full_ext4(t):
     with_ballast(t, 'ext4', 8 << 20, 4 << 20)
+
+
+@test(limit=120)
+def cuts_while_the_disk_is_full(t):
+    """Small files, a disk that fills and is freed again and again: no empty file, no byte that is
+    neither there nor counted as dropped."""
+    with small_disk(t, 'tmpfs', 3 << 20) as folder:
+        log = t.dir / 'log'
+        process = start(f'atomicfilesink location={folder}/x-{{seq}}.ts max-size-bytes=30000 '
+                        'buffer-size=65536 flush-interval=10000000 sync-interval=50000000 '
+                        'max-size-time=300000000', '--packets=200000', '--rate=4000000',
+                        '--gop=70', log=log)
+        kept, seen = 0, set()
+
+        def take_away():
+            nonlocal kept
+            for path in sorted(folder.glob('x-??????.ts')):
+                with open(path, 'rb') as file:
+                    data = file.read()
+                check(data and len(data) % 188 == 0, f'{path} has {len(data)} bytes')
+                numbers = indices(data)
+                check(numbers[0] % 70 == 0, f'{path} does not begin at a keyframe')
+                check(not seen.intersection(numbers), f'{path} repeats something')
+                seen.update(numbers)
+                kept += len(numbers) * 188
+                path.unlink()
+
+        for round in range(1, 4):
+            t.wait(lambda: log.read_text().count('atomicfilesink-disk-full') >= round,
+                   f'full for the {round}. time', limit=30)
+            take_away()
+            t.wait(lambda: log.read_text().count('atomicfilesink-disk-recovered') >= round,
+                   'it resumes', limit=30)
+        process.terminate()
+        report = report_of(process, log)
+        take_away()
+        check(report.status == 0, f'{report.errors}')
+        stats = report.stats[-1]
+        check(kept == stats['bytes-written'], f'{kept} bytes in files, {stats}')
+        check(stats['bytes-received'] == stats['bytes-written'] + stats['dropped-bytes'],
+              f'every byte is accounted for: {stats}')
+        t.note(f'{stats["segments"]} files, {stats["dropped-bytes"]} bytes dropped')
 
 
 @test(limit=120)
