@@ -479,6 +479,17 @@ kr_segment_template_depth (const KrSegmentTemplate *tmpl)
   return tmpl->levels->len;
 }
 
+/* g_regex_escape_string() wants UTF-8; a file name is bytes. */
+static void
+append_escaped (GString *pattern, const char *text)
+{
+  for (const char *c = text; *c != '\0'; c++) {
+    if ((guchar)*c < 0x80 && !g_ascii_isalnum (*c))
+      g_string_append_c (pattern, '\\');
+    g_string_append_c (pattern, *c);
+  }
+}
+
 static char *
 level_pattern (const GArray *level, const char *hostname)
 {
@@ -486,13 +497,11 @@ level_pattern (const GArray *level, const char *hostname)
 
   for (guint i = 0; i < level->len; i++) {
     const Piece *piece = &g_array_index (level, Piece, i);
-    g_autofree char *literal = NULL;
     g_autoptr (GString) safe = NULL;
 
     switch (piece->kind) {
     case PIECE_LITERAL:
-      literal = g_regex_escape_string (piece->text, -1);
-      g_string_append (pattern, literal);
+      append_escaped (pattern, piece->text);
       break;
     case PIECE_STRFTIME:
       g_string_append (pattern, conversion_pattern (piece->text[1]));
@@ -504,12 +513,13 @@ level_pattern (const GArray *level, const char *hostname)
       g_string_append (pattern, "[0-9]{6,10}");
       break;
     case PIECE_HOSTNAME:
-      safe = g_string_new (NULL);
-      if (hostname != NULL) {
-        append_name_safe (safe, hostname);
-        literal = g_regex_escape_string (safe->str, -1);
+      if (hostname == NULL) {
+        g_string_append (pattern, "[A-Za-z0-9_.:+-]+");
+        break;
       }
-      g_string_append (pattern, hostname != NULL ? literal : "[A-Za-z0-9_.:+-]+");
+      safe = g_string_new (NULL);
+      append_name_safe (safe, hostname);
+      append_escaped (pattern, safe->str);
       break;
     }
   }

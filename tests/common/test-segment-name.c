@@ -188,9 +188,10 @@ test_matches (void)
 static void
 test_expands_to_what_matches (void)
 {
-  g_autoptr (KrSegmentTemplate) tmpl = kr_segment_template_new (
-      "%Y%m%d%H%M%S%F%T%R%s%j%y%C%G%g%V%U%W%u%w%I%p%a%A%b%B%z%Z{instance}{seq}{hostname}[.*+",
-      FALSE, NULL);
+  g_autoptr (KrSegmentTemplate) tmpl =
+      kr_segment_template_new ("%Y%m%d%H%M%S%F%T%R%s%j%y%C%G%g%V%U%W%u%w%I%p%a%A%b%B%z%Z{"
+                               "instance}{seq}{hostname}[.*+\xca(",
+                               FALSE, NULL);
 
   for (guint i = 0; i < 2000; i++) {
     g_autofree char *instance = kr_instance_id_new (THEN_US + i);
