@@ -376,6 +376,8 @@ detect (KrTsAnalysis *a, gboolean last)
   gsize base = 0, offset = 0;
   guint found = 0;
 
+  if (a->carry->len == 0)
+    return FALSE;
   while (found == 0 && a->carry->len - base >= DETECT_BYTES) {
     found = kr_ts_detect_packet_size (a->carry->data + base, DETECT_BYTES);
     if (found == 0)
