@@ -139,8 +139,10 @@ def twins_in_the_same_second(t):
                    '--packets=5000', '--rate=2000000', '--gop=350', log=log) for log in logs]
     reports = [report_of(twin, log) for twin, log in zip(twins, logs)]
     check(all(report.status == 0 for report in reports), f'{[r.errors for r in reports]}')
-    check(not [m for r in reports for m in r.named('atomicfilesink-recovered')],
-          'one took the other for dead')
+    # A file that is just being made, and has no lock yet, may be swept away for being empty; its
+    # owner notices and makes it again.
+    check(not [m for r in reports for m in r.named('atomicfilesink-recovered')
+               if m['action'] != 'removed'], 'one took the other for dead')
     names = [m['location'] for r in reports for m in r.named('atomicfilesink-segment-closed')]
     check(len(names) == len(set(names)), f'a name was given twice: {names}')
     found = packets_of(folder)
