@@ -373,14 +373,16 @@ def decode_errors(path):
     return done.stderr.strip()
 
 
-def analyze(path):
-    """`keeprolling analyze --json`, one file's report; None in a build without that command."""
-    if not (SOURCE / 'launcher/app/cmd-analyze.c').exists():
-        return None
+def faults(path, ignore=()):
+    """What `keeprolling analyze` and, where it is at hand, the independent checker find in a
+    transport stream: kind -> count. Kinds in ignore, and what is signalled as a discontinuity, are
+    left out."""
     done = subprocess.run([KEEPROLLING, 'analyze', '--json', str(path)], capture_output=True,
                           text=True, env=environment(), check=False)
-    check(done.returncode in (0, 1), f'analyze ended with {done.returncode}: {done.stderr}')
-    return json.loads(done.stdout)
+    check(done.returncode == 0, f'analyze ended with {done.returncode}: {done.stderr}')
+    found = {**(tscheck(path) or {}), **json.loads(done.stdout)['errors']}
+    return {kind: count for kind, count in found.items()
+            if kind not in ignore and not kind.endswith('_signalled')}
 
 
 def tscheck(path, *words):

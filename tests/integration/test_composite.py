@@ -4,8 +4,8 @@
 
 import time
 
-from support import (PIPELINES, SCALE, SrtFeed, check, clip, decode_errors, final, free_port,
-                     growing, loudness, motion, packets, run, size, test, tscheck)
+from support import (PIPELINES, SCALE, SrtFeed, check, clip, decode_errors, faults, final,
+                     free_port, growing, loudness, motion, packets, run, size, test)
 
 RATE = 30
 LEFT, RIGHT = 'iw/2:ih:0:0', 'iw/2:ih:iw/2:0'
@@ -97,8 +97,7 @@ def a_feed_dies_for_five_seconds(t):
     dark = sum(1 for _, brightness in picture['right'][outages[0][0]:outages[-1][1]]
                if brightness < BLACK)
     check(dark > RATE, 'the dead half did not turn black')
-    errors = tscheck(path)
-    check(not errors, f'tscheck: {errors}')
+    check(not faults(path), f'{faults(path)}')
     check(not decode_errors(path), decode_errors(path))
 
 
