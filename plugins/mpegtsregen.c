@@ -358,21 +358,38 @@ stamp_buffer (GstBuffer *buffer, const KrTsPiece *piece)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
 }
 
+/* Takes @buffer. */
 static GstFlowReturn
-push_list (KrMpegtsRegen *self, GstBufferList *list)
+push_one (KrMpegtsRegen *self, GstBuffer *buffer, const KrTsPiece *piece)
+{
+  buffer = gst_buffer_make_writable (buffer);
+  stamp_buffer (buffer, piece);
+  prepare_output (self, piece->flags);
+  return gst_pad_push (self->srcpad, buffer);
+}
+
+/* Several pieces of one block. Tables that change in between, at most once in a while, are
+ * worth a push of their own, so that the caps come before what they describe. */
+static GstFlowReturn
+push_list (KrMpegtsRegen *self, GstBufferList *list, const KrTsPiece *pieces)
 {
   guint n = gst_buffer_list_length (list);
-  GstBuffer *only;
+  KrTsPieceFlags flags = 0;
 
-  if (n == 0) {
+  for (guint i = 1; i < n; i++)
+    flags |= pieces[i].flags;
+  if ((flags & KR_TS_PIECE_TABLES) != 0) {
+    GstFlowReturn flow = GST_FLOW_OK;
+
+    for (guint i = 0; i < n && flow == GST_FLOW_OK; i++)
+      flow = push_one (self, gst_buffer_ref (gst_buffer_list_get (list, i)), &pieces[i]);
     gst_buffer_list_unref (list);
-    return GST_FLOW_OK;
+    return flow;
   }
-  if (n > 1)
-    return gst_pad_push_list (self->srcpad, list);
-  only = gst_buffer_ref (gst_buffer_list_get (list, 0));
-  gst_buffer_list_unref (list);
-  return gst_pad_push (self->srcpad, only);
+  for (guint i = 0; i < n; i++)
+    stamp_buffer (gst_buffer_list_get_writable (list, i), &pieces[i]);
+  prepare_output (self, pieces[0].flags);
+  return gst_pad_push_list (self->srcpad, list);
 }
 
 /* Passes on what the regenerator has made of @input (transfer full, nullable: nothing but what
@@ -382,31 +399,24 @@ push_pieces (KrMpegtsRegen *self, GstBuffer *input, const guint8 *base, gsize si
 {
   guint n;
   const KrTsPiece *pieces = kr_ts_regen_get_pieces (self->regen, &n);
-  GstFlowReturn flow = GST_FLOW_OK;
-  g_autoptr (GPtrArray) buffers = g_ptr_array_sized_new (MAX (n, 1));
-  GstBufferList *list = NULL;
+  GstBufferList *list;
 
+  if (n == 1) { /* most buffers of a network source */
+    GstBuffer *buffer = piece_to_buffer (&pieces[0], input, base, size);
+
+    g_clear_pointer (&input, gst_buffer_unref);
+    return push_one (self, buffer, &pieces[0]);
+  }
+  if (n == 0) {
+    g_clear_pointer (&input, gst_buffer_unref);
+    return GST_FLOW_OK;
+  }
+  list = gst_buffer_list_new_sized (n);
   for (guint i = 0; i < n; i++)
-    g_ptr_array_add (buffers, piece_to_buffer (&pieces[i], input, base, size));
+    gst_buffer_list_add (list, piece_to_buffer (&pieces[i], input, base, size));
   /* Not before: a buffer that is passed on whole must be ours alone to be stamped. */
   g_clear_pointer (&input, gst_buffer_unref);
-  for (guint i = 0; i < n; i++) {
-    GstBuffer *buffer = gst_buffer_make_writable (g_ptr_array_index (buffers, i));
-
-    stamp_buffer (buffer, &pieces[i]);
-    if (self->need_segment || self->need_caps || (pieces[i].flags & KR_TS_PIECE_TABLES) != 0) {
-      if (list != NULL && flow == GST_FLOW_OK)
-        flow = push_list (self, g_steal_pointer (&list));
-      prepare_output (self, pieces[i].flags);
-    }
-    if (list == NULL)
-      list = gst_buffer_list_new_sized (n - i);
-    gst_buffer_list_add (list, buffer);
-  }
-  if (list != NULL && flow == GST_FLOW_OK)
-    flow = push_list (self, g_steal_pointer (&list));
-  g_clear_pointer (&list, gst_buffer_list_unref);
-  return flow;
+  return push_list (self, list, pieces);
 }
 
 static void

@@ -54,6 +54,8 @@ stream_for_entry (KrTsRegen *r, guint index, const KrTsPmtEntry *entry, guint16 
 {
   KrStream *stream;
 
+  if (known == 0) /* one per PID at most, whatever the PMTs say */
+    known = r->pids[entry->pid].stream;
   if (known == 0) {
     KrStream fresh = {.program = (guint8)index, .offset = r->programs[index]->offset};
 
@@ -268,6 +270,8 @@ list_program (KrTsRegen *r, guint index, const KrTsProgramTable *table, const gu
     const KrTsPmtEntry *entry = &table->pmt.entries[i];
     KrPid *s = &r->pids[entry->pid];
 
+    if (map == NULL)
+      program->entry_stream[i] = 0;
     if ((s->flags & KR_PID_TABLE) != 0 ||
         (s->program != KR_TS_NO_PROGRAM && s->program != index))
       continue; /* shared with a program that came first */
