@@ -3,15 +3,20 @@
 
 #include "launcher/app/disk-job.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "plugins/common/recovery.h"
+#include "plugins/common/segment-name.h"
 
 typedef struct {
   GPtrArray *paths;
   void (*run) (GTask *task); /* on the thread */
   KrRescueFunc rescued;
   KrMeasureFunc measured;
+  KrLeftoversFunc counted;
   gpointer data;
 } Job;
 
@@ -158,4 +163,90 @@ kr_disk_job_measure (GPtrArray *paths, GCancellable *cancellable, KrMeasureFunc 
   job->data = data;
   job->run = run_measure;
   start (paths, cancellable, job, on_measured);
+}
+
+/* --- leftovers ------------------------------------------------------------------------- */
+
+/* A folder may hold a million finished files, but has hardly more unfinished ones than that. */
+#define MAX_LEFTOVERS 10000
+
+typedef struct {
+  guint count;
+  gint64 oldest_utc_us;
+} Leftovers;
+
+/* What was written to lately is being written, or recovered right now; trying its lock could
+ * get in the way of that. */
+#define LEFTOVER_MIN_AGE_US (10 * G_TIME_SPAN_MINUTE)
+
+/* Its writer holds the lock as long as it lives. */
+static gboolean
+is_held (int fd)
+{
+  return flock (fd, LOCK_SH | LOCK_NB) != 0;
+}
+
+static void
+look_at (Leftovers *leftovers, const char *folder, const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  int fd = open (path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  struct stat st;
+
+  if (fd < 0)
+    return;
+  if (fstat (fd, &st) == 0 && S_ISREG (st.st_mode) &&
+      g_get_real_time () - st.st_mtim.tv_sec * G_TIME_SPAN_SECOND > LEFTOVER_MIN_AGE_US &&
+      !is_held (fd)) {
+    gint64 changed = (gint64)st.st_mtim.tv_sec * G_TIME_SPAN_SECOND;
+
+    leftovers->count++;
+    if (leftovers->oldest_utc_us == 0 || changed < leftovers->oldest_utc_us)
+      leftovers->oldest_utc_us = changed;
+  }
+  close (fd);
+}
+
+static void
+run_leftovers (GTask *task)
+{
+  Job *job = g_task_get_task_data (task);
+  Leftovers *leftovers = g_new0 (Leftovers, 1);
+
+  for (guint i = 0; i < job->paths->len; i++) {
+    g_autoptr (GDir) dir = g_dir_open (job->paths->pdata[i], 0, NULL);
+    const char *name;
+
+    while (dir != NULL && leftovers->count < MAX_LEFTOVERS &&
+           (name = g_dir_read_name (dir)) != NULL) {
+      g_autofree char *final = kr_segment_final_path (name);
+
+      if (final != NULL)
+        look_at (leftovers, job->paths->pdata[i], name);
+    }
+  }
+  g_task_return_pointer (task, leftovers, g_free);
+}
+
+static void
+on_leftovers (GObject *object, GAsyncResult *result, gpointer data)
+{
+  GTask *task = G_TASK (result);
+  Job *job = g_task_get_task_data (task);
+  g_autofree Leftovers *leftovers = g_task_propagate_pointer (task, NULL);
+
+  if (!g_cancellable_is_cancelled (g_task_get_cancellable (task)))
+    job->counted (leftovers->count, leftovers->oldest_utc_us, job->data);
+}
+
+void
+kr_disk_job_leftovers (GPtrArray *folders, GCancellable *cancellable, KrLeftoversFunc done,
+                       gpointer data)
+{
+  Job *job = g_new0 (Job, 1);
+
+  job->counted = done;
+  job->data = data;
+  job->run = run_leftovers;
+  start (folders, cancellable, job, on_leftovers);
 }

@@ -47,4 +47,20 @@ typedef void (*KrMeasureFunc) (guint64 bytes, gpointer data);
 void kr_disk_job_measure (GPtrArray *paths, GCancellable *cancellable, KrMeasureFunc done,
                           gpointer data);
 
+/* @count: unfinished files that nobody holds; @oldest_utc_us: last change of the oldest, 0 =
+ * none */
+typedef void (*KrLeftoversFunc) (guint count, gint64 oldest_utc_us, gpointer data);
+
+/**
+ * kr_disk_job_leftovers:
+ * @folders: (element-type filename): where recordings are written
+ * @cancellable: cancel it and @done is not called
+ * @done: called in the main context
+ *
+ * Looks for temporary files of dead instances that are older than ten minutes: there should be
+ * none, so they tell that recovery does not work. Changes nothing.
+ */
+void kr_disk_job_leftovers (GPtrArray *folders, GCancellable *cancellable, KrLeftoversFunc done,
+                            gpointer data);
+
 G_END_DECLS

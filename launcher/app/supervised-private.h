@@ -50,6 +50,9 @@ struct _KrSupervised {
   GPtrArray *before;      /* of KrPipelineReport: counters of the workers that are gone */
   KrHealthReport *health; /* per pipeline, the last judgement */
   GPtrArray *gaps;        /* of KrGapMeter, per pipeline */
+  gint64 next_leftovers;  /* monotonic: when to look for them again; G_MAXINT64 = looking */
+  guint leftovers;
+  gint64 leftover_oldest_utc_us;
   KrHealthVerdict verdict;
   KrDestinationProbe destination;
   gint64 next_verdict; /* monotonic */

@@ -13,6 +13,8 @@
 
 /* How long the end waits for a disk that gives a leftover its name. */
 #define RESCUE_PATIENCE_US (10 * G_TIME_SPAN_SECOND)
+/* Between two looks for files that nobody finishes. */
+#define LEFTOVERS_EVERY_US G_TIME_SPAN_MINUTE
 
 static void send (KrSupervised *s, const KrSupervisorEvent *event);
 
@@ -567,6 +569,38 @@ measure_silent_worker (KrSupervised *s, const KrWorker *worker, gint64 now)
   kr_disk_job_measure (paths, s->cancellable, on_measured, s);
 }
 
+static void
+on_leftovers (guint count, gint64 oldest_utc_us, gpointer data)
+{
+  KrSupervised *s = data;
+
+  s->leftovers = count;
+  s->leftover_oldest_utc_us = oldest_utc_us;
+  s->next_leftovers = g_get_monotonic_time () + LEFTOVERS_EVERY_US;
+}
+
+static void
+look_for_leftovers (KrSupervised *s, gint64 now)
+{
+  g_autoptr (GPtrArray) folders = NULL;
+  const KrWorker *current = find_worker (s, s->machine.current);
+
+  if (now < s->next_leftovers || current == NULL)
+    return;
+  folders = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < s->before->len; i++) {
+    const KrPipelineReport *before = s->before->pdata[i];
+    const KrPipelineReport *report = kr_worker_find_report (current, before->name);
+
+    if (report != NULL && report->segment_path != NULL)
+      g_ptr_array_add (folders, g_path_get_dirname (report->segment_path));
+  }
+  if (folders->len == 0)
+    return;
+  s->next_leftovers = G_MAXINT64;
+  kr_disk_job_leftovers (folders, s->cancellable, on_leftovers, s);
+}
+
 /* --- public ---------------------------------------------------------------------------- */
 
 KrSupervised *
@@ -705,6 +739,7 @@ kr_supervised_tick (KrSupervised *supervised)
   judge (supervised, now);
   send_verdict (supervised, now);
   measure_gaps (supervised);
+  look_for_leftovers (supervised, now);
 }
 
 gboolean
@@ -777,6 +812,8 @@ kr_supervised_take_snapshot (const KrSupervised *s)
   g_free (snapshot->last_reason);
   snapshot->last_reason = g_strdup (s->last_reason);
   snapshot->last_recovery_s = s->last_recovery_s;
+  snapshot->leftovers = s->leftovers;
+  snapshot->leftover_oldest_utc_us = s->leftover_oldest_utc_us;
   snapshot_workers (s, snapshot, now);
   for (guint i = 0; i < s->before->len; i++) {
     KrPipelineSnapshot *pipeline =

@@ -258,6 +258,25 @@ emit_gaps (Writer *w)
 }
 
 static void
+emit_leftovers (Writer *w)
+{
+  EACH_FILE (w, file)
+  {
+    sample (w, file->leftovers, "file", file->name, NULL);
+  }
+}
+
+static void
+emit_leftover_oldest (Writer *w)
+{
+  EACH_FILE (w, file)
+  {
+    sample (w, (double)file->leftover_oldest_utc_us / G_TIME_SPAN_SECOND, "file", file->name,
+            NULL);
+  }
+}
+
+static void
 emit_gap_seconds (Writer *w)
 {
   EACH_PIPELINE (w, file, pipeline)
@@ -519,6 +538,12 @@ static const Family families[] = {
       "Files that got their final name (clean), that were repaired after a crash (recovered), "
       "or that were not playable and set aside (quarantined)."},
      emit_segments},
+    {{"leftover_files", "gauge", "file",
+      "Unfinished files older than ten minutes that no living instance holds."},
+     emit_leftovers},
+    {{"leftover_oldest_timestamp_seconds", "gauge", "file",
+      "Last change of the oldest of them; 0 = there is none."},
+     emit_leftover_oldest},
     {{"gaps_total", "counter", "file, pipeline, cause",
       "Times longer than a second in which nothing was recorded, after the first data."},
      emit_gaps},

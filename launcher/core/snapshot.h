@@ -74,8 +74,10 @@ typedef struct {
   guint64 replacements;   /* by the watchdog */
   char *last_reason;      /* of the last crash or replacement; "" = none */
   double last_recovery_s; /* layer 2; < 0 = never */
-  GPtrArray *workers;     /* of KrWorkerSnapshot; the current one first */
-  GPtrArray *pipelines;   /* of KrPipelineSnapshot, in the order of the file */
+  guint leftovers;        /* unfinished files that nobody holds, where it records */
+  gint64 leftover_oldest_utc_us;
+  GPtrArray *workers;   /* of KrWorkerSnapshot; the current one first */
+  GPtrArray *pipelines; /* of KrPipelineSnapshot, in the order of the file */
 } KrFileSnapshot;
 
 typedef struct {

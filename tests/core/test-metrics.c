@@ -57,6 +57,8 @@ test_values (void)
   kr_test_snapshot_file (snapshot)->crashes = 5;
   kr_histogram_observe (&snapshot->recoveries[KR_LAYER_WATCHDOG], 0.4);
   kr_histogram_observe (&snapshot->recoveries[KR_LAYER_WATCHDOG], 1000);
+  kr_test_snapshot_file (snapshot)->leftovers = 2;
+  kr_test_snapshot_file (snapshot)->leftover_oldest_utc_us = KR_TEST_UTC_US;
   kr_snapshot_finish (snapshot, NULL);
   text = kr_metrics_to_text (snapshot, &figures);
 
@@ -86,6 +88,9 @@ test_values (void)
   assert_has (text, "process_resident_memory_bytes{file=\"cam1\",role=\"current\"} 20971520");
   assert_has (text, "process_cpu_seconds_total{file=\"\",role=\"supervisor\"} 0.25");
   assert_has (text, "keeprolling_webhook_queue_length 7");
+  assert_has (text, "keeprolling_leftover_files{file=\"cam1\"} 2");
+  assert_has (text,
+              "keeprolling_leftover_oldest_timestamp_seconds{file=\"cam1\"} 1767323045.678");
 #undef L
 }
 

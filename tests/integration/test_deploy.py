@@ -2,6 +2,7 @@
 # keeprolling - what is shipped for systemd and Prometheus does what it says
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import json
 import re
 import shutil
 import subprocess
@@ -37,6 +38,41 @@ def every_alert_rule_has_a_test(t):
     tested = set(re.findall(r'alertname: (\w+)\n\s+exp_alerts:\n',
                             (PROMETHEUS / 'keeprolling.test.yml').read_text()))
     check(rules == tested, f'rules without a test that sees them fire: {sorted(rules - tested)}')
+
+
+def exported():
+    """What the program exports, by its own table."""
+    table = (SOURCE / 'launcher/core/metrics.c').read_text().partition('families[] = {')[2]
+    names = re.findall(r'\{\{"(\w+)", "(counter|gauge|histogram)"', table)
+    found = {'up'}
+    for name, kind in names:
+        full = name if name.startswith('process_') else f'keeprolling_{name}'
+        found |= {f'{full}_{part}' for part in ('bucket', 'sum', 'count')} \
+            if kind == 'histogram' else {full}
+    return found
+
+
+def used(expressions):
+    return set(re.findall(r'\b(?:keeprolling|process)_\w+', '\n'.join(expressions)))
+
+
+@test
+def alert_rules_use_what_is_exported(t):
+    text = (PROMETHEUS / 'keeprolling.rules.yml').read_text()
+    expressions = re.findall(r'expr: (?:\|\n((?:          .*\n)+)|(.*))', text)
+    names = used(''.join(pair) for pair in expressions)
+    check(len(names) > 8 and names <= exported(), f'not exported: {sorted(names - exported())}')
+
+
+@test
+def the_dashboard_uses_what_is_exported(t):
+    board = json.loads((SOURCE / 'deploy/grafana/keeprolling.json').read_text())
+    panels = [panel for panel in board['panels'] if 'targets' in panel]
+    names = used(target['expr'] for panel in panels for target in panel['targets'])
+    check(len(names) > 12 and names <= exported(), f'not exported: {sorted(names - exported())}')
+    places = [(p['gridPos']['x'], p['gridPos']['y']) for p in board['panels']]
+    check(len(set(places)) == len(places), 'two panels lie on each other')
+    check(all(p.get('description') for p in panels), 'a panel without a description')
 
 
 @test
