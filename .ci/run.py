@@ -113,6 +113,8 @@ def test(count, build, command, setup_name=None):
 
 def main():
     os.environ['CI'] = 'true'
+    # Most integration tests wait for media to flow; two per core keep the cores busy.
+    os.environ.setdefault('MESON_TESTTHREADS', str(2 * (os.cpu_count() or 1)))
     shared = SOURCE.parent / 'shared'
     if 'KR_SHARED' not in os.environ and shared.is_dir():
         os.environ['KR_SHARED'] = str(shared)
