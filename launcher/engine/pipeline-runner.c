@@ -134,19 +134,30 @@ tell_verdict (KrPipelineRunner *runner, const Pending *pending, gint64 now)
   }
 }
 
+static void
+tell_recovery (KrPipelineRunner *runner, const char *text, double seconds)
+{
+  GVariantDict details;
+
+  runner->last_recovery_s = seconds;
+  g_variant_dict_init (&details, NULL);
+  g_variant_dict_insert (&details, "seconds", "d", seconds);
+  tell (runner, KR_WORKER_EVENT_RECOVERED, text, g_variant_dict_end (&details));
+}
+
 /* Data flows: if it did not before, that was an outage and this is its end. */
 static void
 note_recovery (KrPipelineRunner *runner)
 {
   g_autofree char *text = NULL;
+  double seconds;
 
   if (runner->fault_at == 0)
     return;
-  runner->last_recovery_s =
-      (double)(g_get_monotonic_time () - runner->fault_at) / G_TIME_SPAN_SECOND;
+  seconds = (double)(g_get_monotonic_time () - runner->fault_at) / G_TIME_SPAN_SECOND;
   runner->fault_at = 0;
-  text = g_strdup_printf ("runs again after %.1f s", runner->last_recovery_s);
-  tell (runner, KR_WORKER_EVENT_RECOVERED, text, NULL);
+  text = g_strdup_printf ("runs again after %.1f s", seconds);
+  tell_recovery (runner, text, seconds);
 }
 
 /* --- sources -------------------------------------------------------------------------- */
@@ -200,8 +211,7 @@ on_source (KrSourceWatch *watch, KrSourceWatchEvent event, const char *text, dou
     /* Said once when it was lost; the tries in between are not news. */
     break;
   case KR_SOURCE_WATCH_BACK:
-    runner->last_recovery_s = seconds;
-    tell (runner, KR_WORKER_EVENT_RECOVERED, text, NULL);
+    tell_recovery (runner, text, seconds);
     /* fall through */
   case KR_SOURCE_WATCH_FIRST:
     if (g_ptr_array_find (watches (runner), watch, &index) && index < MAX_HELD)
