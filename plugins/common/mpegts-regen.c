@@ -547,6 +547,45 @@ take_table (KrTsRegen *r, const guint8 *p)
     kr_ts_session_tables (r, change);
 }
 
+/* SCTE 35: splice_info_section, whose pts_adjustment is there to be changed by whoever moves
+ * the stamps. Sections that do not fit one packet are left alone. */
+#define STREAM_TYPE_SCTE35 0x86
+#define TABLE_SCTE35       0xfc
+#define SCTE35_MIN_SIZE    17
+
+static void
+take_splice (KrTsRegen *r, const KrPid *s, guint8 *p)
+{
+  const KrStream *stream = kr_ts_regen_stream (r, s);
+  guint offset = kr_ts_payload_offset (p);
+  guint64 shift, adjustment;
+  guint8 *section;
+  gsize room, size;
+
+  if (stream == NULL || stream->stream_type != STREAM_TYPE_SCTE35 ||
+      r->config.mode == KR_TS_REGEN_MONITOR || offset >= KR_TS_PACKET_SIZE)
+    return;
+  shift = r->programs[stream->program]->offset;
+  if (shift == 0 || offset + 1u + p[offset] + SCTE35_MIN_SIZE > KR_TS_PACKET_SIZE)
+    return;
+  section = p + offset + 1 + p[offset];
+  room = (gsize)(p + KR_TS_PACKET_SIZE - section);
+  size = 3u + ((section[1] & 0x0fu) << 8 | section[2]);
+  if (section[0] != TABLE_SCTE35 || size < SCTE35_MIN_SIZE || size > room ||
+      kr_ts_crc32 (section, size) != 0)
+    return;
+  adjustment = (guint64)(section[4] & 1) << 32 | (guint64)section[5] << 24 |
+               (guint64)section[6] << 16 | (guint64)section[7] << 8 | section[8];
+  adjustment = (adjustment + shift) % KR_TS_STAMP_MODULUS;
+  section[4] = (guint8)((section[4] & 0xfe) | adjustment >> 32);
+  section[5] = (guint8)(adjustment >> 24);
+  section[6] = (guint8)(adjustment >> 16);
+  section[7] = (guint8)(adjustment >> 8);
+  section[8] = (guint8)adjustment;
+  kr_ts_section_seal (section, size);
+  r->stats.corrections++;
+}
+
 static void
 mark_discont (KrTsRegen *r, KrRegion *g, guint8 *p)
 {
@@ -605,6 +644,8 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   mark_discont (r, g, p);
   if (starts)
     take_unit (r, g, p, s, pid, scrambled ? NULL : &unit, repeated);
+  if (starts && !scrambled && !unit.has_pes)
+    take_splice (r, s, p);
   if ((s->flags & KR_PID_TABLE) != 0 && payload && kr_ts_session_replaces (r, pid)) {
     kr_ts_session_write_table (r, g, p, pid);
     return RUN_NEXT;

@@ -365,6 +365,41 @@ test_other_streams_raise_the_version (void)
   run_end (&run);
 }
 
+/* What a splice says about time moves with the time. */
+static void
+test_splices_are_adjusted (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  guint64 adjustments[2] = {99, 99};
+  KrTsRegenStats stats;
+  KrTsFound found;
+  guint n = 0;
+  Run run;
+
+  kr_ts_make_session (maker,
+                      &(KrTsSession){.frames = 50, .start = 9000000, .splice_pid = 0x190});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 90000, .splice_pid = 0x190});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  assert_sound (&run, &found);
+  for (guint i = 0; i < run.out->len; i += 188) {
+    guint8 *p = run.out->data + i;
+    guint8 *section = p + kr_ts_payload_offset (p) + 1;
+
+    if (kr_ts_pid (p) != 0x190)
+      continue;
+    g_assert_cmpuint (kr_ts_crc32 (section, 30), ==, 0);
+    adjustments[n++] = (guint64)(section[4] & 1) << 32 | (guint64)section[5] << 24 |
+                       (guint64)section[6] << 16 | (guint64)section[7] << 8 | section[8];
+  }
+  kr_ts_regen_get_stats (run.regen, &stats);
+  g_assert_cmpuint (n, ==, 2);
+  g_assert_cmpuint (adjustments[0], ==, 0);
+  g_assert_cmpuint (adjustments[1] * 100000 / 9, ==, (guint64)stats.offset_ns);
+  run_end (&run);
+}
+
 static void
 test_counters_are_preserved (void)
 {
@@ -849,6 +884,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/common/mpegts-regen/replace-pmt/short-first", GINT_TO_POINTER (FALSE),
                         test_long_pmt_is_replaced);
   g_test_add_func ("/common/mpegts-regen/raise", test_other_streams_raise_the_version);
+  g_test_add_func ("/common/mpegts-regen/splice", test_splices_are_adjusted);
   g_test_add_func ("/common/mpegts-regen/cc-preserve", test_counters_are_preserved);
   g_test_add_func ("/common/mpegts-regen/monitor", test_monitor_changes_nothing);
   g_test_add_func ("/common/mpegts-regen/losses", test_losses_stay_visible);

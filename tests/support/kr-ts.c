@@ -264,7 +264,14 @@ kr_ts_make_session (KrTsMaker *maker, const KrTsSession *session)
 
     if (n % 2 == 0 && !s.no_tables) {
       const guint programs[] = {s.program, s.pmt_pid, 0, 0};
-      const guint streams[] = {0x1b, s.video_pid, s.no_audio ? 0 : 0x03, s.audio_pid, 0, 0};
+      const guint streams[] = {0x1b,
+                               s.video_pid,
+                               s.no_audio ? 0 : 0x03,
+                               s.audio_pid,
+                               s.splice_pid != 0 ? 0x86 : 0,
+                               s.splice_pid,
+                               0,
+                               0};
 
       kr_ts_make_pat (maker, s.version, programs);
       kr_ts_make_pmt (maker, s.pmt_pid, s.program, s.version, s.announced_pcr_pid, streams,
@@ -279,6 +286,11 @@ kr_ts_make_session (KrTsMaker *maker, const KrTsSession *session)
       size = fill_audio (payload, n_audio++);
       kr_ts_make_pes (maker, s.audio_pid, 0xc0, s.start + audio, s.start + audio, KR_TS_NO_PCR,
                       0, s.scrambling, payload, size);
+    }
+    if (s.splice_pid != 0 && n == 10) {
+      guint8 section[KR_TS_SECTION_MAX] = {0xfc};
+
+      put_section (maker, s.splice_pid, section, 30);
     }
     if (s.nulls)
       kr_ts_make_null (maker);

@@ -52,6 +52,7 @@ typedef struct {
   guint version;           /* of PAT and PMT */
   guint pmt_filler;
   guint scrambling;
+  guint splice_pid; /* SCTE 35, one section with pts_adjustment 0 at the tenth frame */
   gboolean no_tables;
   gboolean no_audio;
   gboolean nulls;
