@@ -10,9 +10,11 @@
 #include <glib-unix.h>
 
 #include "launcher/app/alerts.h"
+#include "launcher/app/control.h"
 #include "launcher/app/launcher.h"
 #include "launcher/app/log.h"
 #include "launcher/app/pipeline-files.h"
+#include "launcher/app/runtime-dir.h"
 #include "launcher/app/service-manager.h"
 #include "launcher/app/status-service.h"
 #include "launcher/app/worker-process.h"
@@ -33,6 +35,7 @@ typedef struct {
   KrLauncher *launcher;
   KrServiceManager *manager;
   KrAlerts *alerts;
+  KrControl *control;
   GPid check_pid; /* 0 = no check is running */
   gboolean interrupted;
   int code;
@@ -236,6 +239,7 @@ run_files (Run *run)
   run->status = kr_status_service_new (run->listen, run->token_file, &config);
   if (run->status == NULL)
     return config;
+  run->control = kr_control_new (run->runtime_dir, run->launcher);
   kr_launcher_start (run->launcher);
   g_main_loop_run (run->loop);
   if (run->code == KR_EXIT_OK)
@@ -261,17 +265,6 @@ run_supervisor (Run *run)
   g_source_remove (term_id);
   g_source_remove (int_id);
   return code;
-}
-
-static char *
-default_dir (const char *variable, const char *base)
-{
-  const char *given = g_getenv (variable);
-
-  /* systemd gives several folders separated by colons; the first is ours. */
-  if (given != NULL && given[0] != '\0')
-    return g_strndup (given, strcspn (given, ":"));
-  return g_build_filename (base, "keeprolling", NULL);
 }
 
 int
@@ -313,9 +306,9 @@ kr_cmd_run (int argc, char **argv)
     signal (SIGPIPE, SIG_IGN);
     run.manager = kr_service_manager_new ();
     if (run.runtime_dir == NULL)
-      run.runtime_dir = default_dir ("RUNTIME_DIRECTORY", g_get_user_runtime_dir ());
+      run.runtime_dir = kr_default_runtime_dir ();
     if (run.state_dir == NULL)
-      run.state_dir = default_dir ("STATE_DIRECTORY", g_get_user_state_dir ());
+      run.state_dir = kr_default_state_dir ();
     run.alerts = kr_alerts_new (run.state_dir);
     run.paths = g_ptr_array_new_with_free_func (g_free);
     run.texts = g_ptr_array_new_with_free_func (g_free);
@@ -323,6 +316,7 @@ kr_cmd_run (int argc, char **argv)
     run.launcher = kr_launcher_new (&launcher_callbacks, &run);
     run.values = kr_set_values_parse (run.set);
     code = run.values != NULL ? run_supervisor (&run) : KR_EXIT_CONFIG;
+    kr_control_free (run.control);
     kr_launcher_free (run.launcher);
     kr_status_service_free (run.status);
     kr_alerts_free (run.alerts);

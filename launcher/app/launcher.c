@@ -234,6 +234,21 @@ kr_launcher_stop (KrLauncher *launcher)
   on_changed (launcher);
 }
 
+gboolean
+kr_launcher_stop_file (KrLauncher *launcher, const char *name)
+{
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < launcher->files->len; i++) {
+    if (g_strcmp0 (kr_supervised_get_name (launcher->files->pdata[i]), name) != 0)
+      continue;
+    kr_supervised_stop (launcher->files->pdata[i], FALSE);
+    found = TRUE;
+  }
+  on_changed (launcher);
+  return found;
+}
+
 void
 kr_launcher_set_destination (KrLauncher *launcher, const char *file,
                              const KrDestinationProbe *probe)

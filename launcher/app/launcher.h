@@ -48,6 +48,9 @@ void kr_launcher_start (KrLauncher *launcher);
 /* The first call lets every worker finish its files, the second ends them at once. */
 void kr_launcher_stop (KrLauncher *launcher);
 
+/* Lets the worker of one file finish and end; the others go on. FALSE if there is no such file. */
+gboolean kr_launcher_stop_file (KrLauncher *launcher, const char *name);
+
 /* The present one; take a reference to keep it. */
 KrSnapshot *kr_launcher_get_snapshot (KrLauncher *launcher);
 

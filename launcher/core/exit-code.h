@@ -11,7 +11,7 @@ typedef enum {
   KR_EXIT_USAGE = 64,       /* bad command line */
   KR_EXIT_DATA = 65,        /* bad pipeline file */
   KR_EXIT_NO_INPUT = 66,    /* pipeline file missing or unreadable */
-  KR_EXIT_UNAVAILABLE = 69, /* source unavailable (only with Restart=no) */
+  KR_EXIT_UNAVAILABLE = 69, /* source unavailable (only with Restart=no), or nothing runs */
   KR_EXIT_SOFTWARE = 70,    /* internal error */
   KR_EXIT_CANT_CREATE = 73, /* cannot create output */
   KR_EXIT_IO = 74,          /* input/output error */

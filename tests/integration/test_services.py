@@ -7,12 +7,15 @@ what matters here is what systemd, people and scripts get to know, not media."""
 import http.server
 import json
 import os
+import pty
 import signal
 import socket
+import subprocess
 import threading
+import time
 
-from fakes import Log, records, recording_files, start, stop, write_file
-from support import check, free_port, run, size, test
+from fakes import Log, final_files, records, recording_files, start, stop, write_file
+from support import KEEPROLLING, check, environment, free_port, run, size, test
 
 
 class Manager:
@@ -182,6 +185,162 @@ def queue_without_a_disk(t):
     records(t, 'cam', 2)
     stop(t, supervisor)
     check(supervisor.output().count('are kept in memory alone') == 1, supervisor.output())
+
+
+def command(t, *words):
+    """A command that asks the supervisors of this test: (exit status, stdout, stderr)."""
+    done = subprocess.run([KEEPROLLING, *words, '--runtime-dir', t.dir / 'runtime'],
+                          capture_output=True, text=True, timeout=60, check=False,
+                          env=environment())
+    return done.returncode, done.stdout, done.stderr
+
+
+def healthy(t, *words):
+    return t.wait(lambda: command(t, 'status', *words)[:2] if '✓ pass' in
+                  command(t, 'status', *words)[1] else None, 'status tells that all is well')
+
+
+@test
+def status_shows_what_runs(t):
+    code, _, errors = command(t, 'status')
+    check(code == 69 and 'nothing runs' in errors, f'{code}: {errors}')
+    cam1, cam2 = write_file(t, 'cam1'), write_file(t, 'cam2', plan='stalled ' * 9)
+    supervisor = start(t, cam1, cam2)
+    records(t, 'cam1', 1)
+    code, table = healthy(t, 'cam1')
+    check(code == 0 and 'cam1' in table and 'cam2' not in table, f'{code}: {table}')
+    check('\033' not in table, 'no colors in a pipe')
+    code, table, _ = t.wait(lambda: (command(t, 'status') if '✕ fail' in command(t, 'status')[1]
+                                     else None), 'a failure shows', alive=[supervisor])
+    check(code == 1 and 'not growing (no-growth)' in table, f'{code}: {table}')
+    code, text, _ = command(t, 'status', '--json', str(cam1))
+    status = json.loads(text)
+    check(code == 0 and [p['file'] for p in status['pipelines']] == ['cam1'], text)
+    check([f['name'] for f in status['files']] == ['cam1'], text)
+    code, _, errors = command(t, 'status', 'cam3')
+    check(code == 66 and 'did you mean' in errors, f'{code}: {errors}')
+    code, _, errors = command(t, 'stop', 'cam3')
+    check(code == 66 and not recording_files(t, 'cam3'), f'{code}: {errors}')
+    supervisor.stop()
+    check(not list((t.dir / 'runtime').iterdir()), 'no socket is left')
+
+
+@test
+def status_watches(t):
+    """On a terminal in place, in a pipe one after the other; both live."""
+    supervisor = start(t, write_file(t, 'cam1'))
+    records(t, 'cam1', 1)
+    healthy(t)
+    words = [KEEPROLLING, 'status', '--watch', '--runtime-dir', t.dir / 'runtime']
+    piped = t.spawn(words)
+    t.wait(lambda: piped.output().count('✓ pass') >= 2, 'two tables', alive=[piped])
+    check('\033' not in piped.output(), piped.output())
+    check(piped.stop(signal.SIGINT) == 0, 'Ctrl-C ends it')
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(environment(COLUMNS='', TERM='xterm'))
+        os.execv(KEEPROLLING, [str(word) for word in words])
+    shown = b''
+    end = time.monotonic() + 30
+    while shown.count(b'\033[H') < 3 and time.monotonic() < end:
+        shown += os.read(terminal, 65536)
+    os.kill(pid, signal.SIGINT)
+    try:
+        while rest := os.read(terminal, 65536):
+            shown += rest
+    except OSError:                             # the terminal's other end is closed
+        pass
+    _, status = os.waitpid(pid, 0)
+    check(os.waitstatus_to_exitcode(status) == 0, status)
+    check(shown.count(b'\033[H') >= 3 and '✓ pass'.encode() in shown, shown)
+    check(shown.rstrip().endswith(b'\033[?25h'), 'the cursor is back')
+    stop(t, supervisor)
+
+
+@test
+def stop_ends_one_file(t):
+    supervisor = start(t, write_file(t, 'cam1'), write_file(t, 'cam2'))
+    records(t, 'cam1', 1)
+    records(t, 'cam2', 1)
+    code, _, errors = command(t, 'stop', 'cam1')
+    check(code == 0, f'{code}: {errors}')
+    check(not recording_files(t, 'cam1') and len(final_files(t, 'cam1')) == 1, 'it is finished')
+    path = t.dir / recording_files(t, 'cam2')[0]
+    before = size(path)
+    t.wait(lambda: size(path) > before, 'the other one goes on', alive=[supervisor])
+    code, text, _ = command(t, 'status', 'cam1')
+    check(code == 0, 'a file that was stopped is no failure')
+    code, _, errors = command(t, 'stop')
+    check(code == 0, f'{code}: {errors}')
+    check(supervisor.wait() == 0, supervisor.output())
+    check(not recording_files(t, 'cam2') and len(final_files(t, 'cam2')) == 1, 'it is finished')
+    check('told to stop by keeprolling stop' in supervisor.output(), supervisor.output())
+
+
+@test
+def two_supervisors_live_beside_each_other(t):
+    first, second = start(t, write_file(t, 'cam1')), start(t, write_file(t, 'cam2'))
+    records(t, 'cam1', 1)
+    records(t, 'cam2', 1)
+    t.wait(lambda: command(t, 'status')[1].count('✓ pass') == 2, 'both show',
+           alive=[first, second])
+    # One that is killed leaves its socket behind, and the next one takes it away.
+    first.send(signal.SIGKILL)
+    first.wait()
+    t.wait(lambda: 'cam1' not in command(t, 'status')[1], 'it is gone')
+    check(command(t, 'stop', '--no-wait', 'cam2')[0] == 0, 'the other one can be stopped')
+    check(second.wait() == 0, second.output())
+    third = start(t, write_file(t, 'cam3'))
+    records(t, 'cam3', 1)
+    t.wait(lambda: len(list((t.dir / 'runtime').iterdir())) == 1, 'one socket', alive=[third])
+    stop(t, third)
+
+
+@test
+def no_socket_is_no_reason_not_to_record(t):
+    (t.dir / 'file').write_text('')
+    supervisor = start(t, write_file(t), RUNTIME_DIRECTORY=t.dir / 'file')
+    records(t, 'cam', 1)
+    check('no control socket' in supervisor.output(), supervisor.output())
+    stop(t, supervisor)
+
+
+@test(limit=120)
+def slow_clients_delay_no_recording(t):
+    """200 HTTP clients that say nothing, or ask byte by byte, and control clients that hang."""
+    port = free_port(socket.SOCK_STREAM)
+    supervisor = start(t, write_file(t), options=['--listen', f'127.0.0.1:{port}'])
+    records(t, 'cam', 1)
+    path = t.dir / recording_files(t)[0]
+    clients = []
+    for i in range(200):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(('127.0.0.1', port))
+        clients.append(client)
+    control = next((t.dir / 'runtime').glob('*.sock'))
+    for _ in range(30):
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        client.connect_ex(str(control))
+        clients.append(client)
+    longest = 0
+    for step in range(40):
+        for client in clients:
+            try:
+                client.send(b'GET /status HTTP/1.1\r\nX: '[step % 25:step % 25 + 1])
+            except OSError:
+                pass
+        before, began = size(path), time.monotonic()
+        t.wait(lambda before=before: size(path) > before, 'the file grows', alive=[supervisor])
+        longest = max(longest, time.monotonic() - began)
+    t.note(f'longest time without growth: {longest:.2f} s; it grows each 0.2 s')
+    check('worker is gone' not in supervisor.output(), supervisor.output())
+    for client in clients:
+        client.close()
+    healthy(t)
+    stop(t, supervisor)
 
 
 run()
