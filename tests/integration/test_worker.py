@@ -267,7 +267,7 @@ class Camera:
             try:
                 port = int(self.process.output().splitlines()[0]) if self.process.running() else 9
                 theirs = socket.create_connection(('127.0.0.1', port))
-            except OSError:
+            except (OSError, IndexError):       # it is gone, or has not said its port yet
                 ours.close()
                 continue
             for a, b in ((ours, theirs), (theirs, ours)):
