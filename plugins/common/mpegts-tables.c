@@ -223,7 +223,7 @@ kr_ts_tables_differ (const KrTsTables *tables, const guint8 *packet)
   section = packet + offset + 1 + packet[offset];
   room = (gsize)(packet + KR_TS_PACKET_SIZE - section);
   size = 3u + ((section[1] & 0x0fu) << 8 | section[2]);
-  if (size > room || size < 12)
+  if (size < 12 || size > KR_TS_SECTION_MAX)
     return FALSE;
   if (kr_ts_pid (packet) == KR_TS_PID_PAT) {
     if (section[0] != KR_TS_TABLE_PAT || section[6] != 0 || !tables->has_pat)
@@ -237,9 +237,9 @@ kr_ts_tables_differ (const KrTsTables *tables, const guint8 *packet)
     known = program->raw;
     known_size = program->raw_size;
   }
-  if (size == known_size && memcmp (section, known, size) == 0)
+  if (size == known_size && memcmp (section, known, MIN (size, room)) == 0)
     return FALSE;
-  return kr_ts_crc32 (section, size) == 0;
+  return size > room || kr_ts_crc32 (section, size) == 0;
 }
 
 void

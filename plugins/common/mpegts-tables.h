@@ -63,9 +63,10 @@ KrTsProgramTable *kr_ts_tables_find (const KrTsTables *tables, guint number);
  * @tables: what is known
  * @packet: a packet of a wanted PID
  *
- * Looks ahead without taking the packet. Only sections that fit one packet can be judged.
+ * Looks ahead without taking the packet. Of a section over several packets only what lies in the
+ * first one is compared, and its CRC cannot be checked.
  *
- * Returns: whether @packet holds a good section that differs from the one known
+ * Returns: whether a section begins in @packet that differs from the one known
  */
 gboolean kr_ts_tables_differ (const KrTsTables *tables, const guint8 *packet);
 
