@@ -344,6 +344,8 @@ is_repetition (const KrTsRegen *r, const KrPid *s, const guint8 *p)
   guint offset = kr_ts_payload_offset (p);
   KrTsPes pes;
 
+  if ((s->flags & KR_PID_TABLE) != 0)
+    return kr_ts_tables_may_repeat (r->tables, p);
   if (stream == NULL || !stream->has || !kr_ts_starts_unit (p) || kr_ts_is_scrambled (p) ||
       !kr_ts_parse_pes (p + offset, KR_TS_PACKET_SIZE - offset, &pes) || pes.pts_offset == 0)
     return TRUE;

@@ -242,6 +242,25 @@ kr_ts_tables_differ (const KrTsTables *tables, const guint8 *packet)
   return size > room || kr_ts_crc32 (section, size) == 0;
 }
 
+gboolean
+kr_ts_tables_may_repeat (const KrTsTables *tables, const guint8 *packet)
+{
+  guint pid = kr_ts_pid (packet), offset = kr_ts_payload_offset (packet);
+  const KrTsProgramTable *program = find_by_pid (tables, pid);
+  const KrTsSection *section = program != NULL ? &program->section : NULL;
+  guint start;
+
+  if (pid == KR_TS_PID_PAT)
+    section = &tables->pat_section;
+  if (section == NULL || !kr_ts_starts_unit (packet) || offset >= KR_TS_PACKET_SIZE)
+    return TRUE;
+  start = offset + 1u + packet[offset];
+  if (start + 3 > KR_TS_PACKET_SIZE ||
+      start + 3 + ((packet[start + 1] & 0x0fu) << 8 | packet[start + 2]) <= KR_TS_PACKET_SIZE)
+    return TRUE;
+  return section->active;
+}
+
 void
 kr_ts_tables_assign (KrTsTables *tables, const KrTsTables *from)
 {

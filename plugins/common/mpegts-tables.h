@@ -63,12 +63,16 @@ KrTsProgramTable *kr_ts_tables_find (const KrTsTables *tables, guint number);
  * @tables: what is known
  * @packet: a packet of a wanted PID
  *
- * Looks ahead without taking the packet. Of a section over several packets only what lies in the
- * first one is compared, and its CRC cannot be checked.
+ * Looks ahead without taking the packet. Of a section over several packets only what lies in
+ * the first one is compared, and its CRC cannot be checked.
  *
  * Returns: whether a section begins in @packet that differs from the one known
  */
 gboolean kr_ts_tables_differ (const KrTsTables *tables, const guint8 *packet);
+
+/* Whether @packet, which has the counter of the one before it, may be its repetition: not if it
+ * begins a section over several packets when the last one was complete. */
+gboolean kr_ts_tables_may_repeat (const KrTsTables *tables, const guint8 *packet);
 
 /* Takes over what @from knows and forgets sections under way. */
 void kr_ts_tables_assign (KrTsTables *tables, const KrTsTables *from);
