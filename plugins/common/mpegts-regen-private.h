@@ -228,6 +228,33 @@ struct _KrTsRegen {
   KrTsRegenStats stats;
 };
 
+/* --- mpegts-regen-packet.c: one packet after the other ---------------------------------- */
+
+/* sync byte, transport_error_indicator, payload_unit_start_indicator, adaptation_field_control
+ * and continuity_counter: what can make a packet worth a look */
+#define KR_TS_HEADER_MASK 0xffc0003fu
+#define KR_TS_HEADER_FAST 0x47000010u
+
+/* What kr_ts_regen_run() found at the place where it stopped. */
+typedef enum {
+  KR_RUN_NEXT,
+  KR_RUN_HOLD, /* the packets from here on must wait: r->hold says for what */
+  KR_RUN_LOST, /* no sync byte here */
+} KrRun;
+
+/* Runs over a region from @p; returns where it stopped. */
+guint8 *kr_ts_regen_run (KrTsRegen *r, KrRegion *g, guint8 *p, KrRun *ret_result);
+
+/* --- mpegts-regen-unit.c: the start of a PES packet ---------------------------------- */
+
+void kr_unit_begin (KrUnit *unit, guint pid, gboolean scans, KrTsCodec codec);
+/* Takes the next packet of the unit's PID. */
+void kr_unit_push (KrUnit *unit, guint8 *p);
+/* Takes what follows @p in the region until the unit is decided. */
+gboolean kr_unit_look_ahead (const KrTsRegen *r, KrUnit *unit, guint8 *p, const guint8 *end);
+/* Reads and writes the stamps even where the header straddles packets. */
+void kr_unit_stamps (KrTsRegen *r, KrUnit *unit, KrStream *stream, gboolean repeated);
+
 /* --- mpegts-regen.c ------------------------------------------------------------------ */
 
 /* @delta and @gap in ns, @in and @out in 90 kHz ticks. */

@@ -8,18 +8,6 @@
 
 G_DEFINE_QUARK (kr - ts - error - quark, kr_ts_error)
 
-/* What run() found at the place where it stopped. */
-typedef enum {
-  RUN_NEXT,
-  RUN_HOLD, /* the packets from here on must wait: r->hold says for what */
-  RUN_LOST, /* no sync byte here */
-} RunResult;
-
-/* sync byte, transport_error_indicator, payload_unit_start_indicator, adaptation_field_control
- * and continuity_counter: what can make a packet worth a look */
-#define HEADER_MASK 0xffc0003fu
-#define HEADER_FAST 0x47000010u
-
 /* Units that do not decide within this many bytes are no keyframes. */
 #define UNIT_HOLD_BYTES (64 * 1024)
 /* Tables come every 100 ms, at most every 500 ms (ETSI TR 101 290). */
@@ -156,7 +144,7 @@ kr_pid_update (KrPid *s, guint pid)
       (s->flags & KR_PID_SEEN) == 0)
     s->expect = KR_TS_NO_HEADER;
   else
-    s->expect = HEADER_FAST | ((s->counter + 1u) & 0x0f);
+    s->expect = KR_TS_HEADER_FAST | ((s->counter + 1u) & 0x0f);
 }
 
 guint
@@ -242,468 +230,6 @@ kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize size)
   g->flags = 0;
 }
 
-/* --- the start of a PES packet ------------------------------------------------------- */
-
-static void
-unit_begin (KrUnit *unit, guint pid, gboolean scans, KrTsCodec codec)
-{
-  memset (unit, 0, sizeof *unit);
-  unit->pid = pid;
-  unit->scans = scans;
-  if (scans)
-    kr_ts_keyframe_begin (&unit->scan, codec);
-}
-
-static void
-unit_end (KrUnit *unit)
-{
-  unit->done = TRUE;
-  if (unit->verdict == KR_TS_KEYFRAME_UNDECIDED)
-    unit->verdict = KR_TS_KEYFRAME_NO;
-}
-
-/* Takes the next packet of the unit's PID. */
-static void
-unit_push (KrUnit *unit, guint8 *p)
-{
-  guint offset = kr_ts_payload_offset (p);
-  guint size = KR_TS_PACKET_SIZE - offset;
-  guint skip = 0;
-
-  if (unit->have < KR_TS_PES_HEADER_MAX) {
-    for (guint i = offset; i < KR_TS_PACKET_SIZE && unit->have < KR_TS_PES_HEADER_MAX; i++) {
-      unit->at[unit->have] = p + i;
-      unit->head[unit->have++] = p[i];
-    }
-    unit->has_pes = kr_ts_parse_pes (unit->head, unit->have, &unit->pes);
-    if (!unit->has_pes && unit->have >= 9) {
-      unit_end (unit);
-      return;
-    }
-  }
-  if (!unit->has_pes || !unit->pes.complete) {
-    unit->seen += size;
-    return;
-  }
-  if (!unit->scans) {
-    unit_end (unit);
-    return;
-  }
-  if (unit->seen < unit->pes.payload_offset)
-    skip = MIN (unit->pes.payload_offset - unit->seen, size);
-  unit->seen += size;
-  unit->verdict = kr_ts_keyframe_push (&unit->scan, p + offset + skip, size - skip);
-  if (unit->verdict != KR_TS_KEYFRAME_UNDECIDED)
-    unit->done = TRUE;
-}
-
-/* Takes what follows @p in the region until the unit is decided. */
-static gboolean
-unit_look_ahead (KrTsRegen *r, KrUnit *unit, guint8 *p, const guint8 *end)
-{
-  unit_push (unit, p);
-  for (p += KR_TS_PACKET_SIZE; !unit->done && p < end; p += KR_TS_PACKET_SIZE) {
-    if (p[0] != KR_TS_SYNC_BYTE) {
-      unit_end (unit); /* the stream breaks off here */
-    } else if (kr_ts_pid (p) == unit->pid && kr_ts_has_payload (p) && !kr_ts_has_error (p)) {
-      if (kr_ts_starts_unit (p))
-        unit_end (unit);
-      else
-        unit_push (unit, p);
-    }
-  }
-  if (!unit->done && r->force)
-    unit_end (unit);
-  return unit->done;
-}
-
-/* Reads and writes the stamps even where the header straddles packets. */
-static void
-unit_stamps (KrTsRegen *r, KrUnit *unit, KrStream *stream, gboolean repeated)
-{
-  guint8 head[KR_TS_PES_HEADER_MAX];
-
-  memcpy (head, unit->head, sizeof head);
-  kr_ts_regen_pes (r, stream, head + unit->pes.pts_offset,
-                   unit->pes.dts_offset != 0 ? head + unit->pes.dts_offset : NULL, repeated);
-  if (r->config.mode == KR_TS_REGEN_MONITOR || memcmp (head, unit->head, unit->have) == 0)
-    return;
-  r->stats.corrections++;
-  for (guint i = 9; i < unit->have; i++)
-    *unit->at[i] = head[i];
-}
-
-/* --- packets ------------------------------------------------------------------------- */
-
-/* One repetition of a packet is allowed; where the packet starts a PES packet, its stamp tells
- * whether it is one. */
-static gboolean
-is_repetition (const KrTsRegen *r, const KrPid *s, const guint8 *p)
-{
-  const KrStream *stream = kr_ts_regen_stream ((KrTsRegen *)r, s);
-  guint offset = kr_ts_payload_offset (p);
-  KrTsPes pes;
-
-  if ((s->flags & KR_PID_TABLE) != 0)
-    return kr_ts_tables_may_repeat (r->tables, p);
-  if (stream == NULL || !stream->has || !kr_ts_starts_unit (p) || kr_ts_is_scrambled (p) ||
-      !kr_ts_parse_pes (p + offset, KR_TS_PACKET_SIZE - offset, &pes) || pes.pts_offset == 0)
-    return TRUE;
-  return kr_ts_read_stamp (p + offset + pes.pts_offset) == stream->pts_in;
-}
-
-gboolean
-kr_ts_regen_counter_breaks (const KrTsRegen *r, const KrPid *s, const guint8 *p)
-{
-  guint counter = kr_ts_counter (p);
-
-  if ((s->flags & KR_PID_SEEN) == 0 || (s->flags & KR_PID_FRESH) != 0)
-    return FALSE;
-  if (!kr_ts_has_payload (p))
-    return counter != s->counter;
-  if (counter == s->counter)
-    return !is_repetition (r, s, p);
-  return counter != ((s->counter + 1u) & 0x0f);
-}
-
-/* Could another session begin here? */
-static gboolean
-is_suspicious (const KrTsRegen *r, const KrPid *s, const guint8 *p)
-{
-  gboolean signalled = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0;
-
-  if ((s->flags & KR_PID_NOISY) != 0)
-    return FALSE;
-  if (signalled)
-    return kr_ts_pcr_offset (p) != 0 && (s->flags & KR_PID_SEEN) != 0;
-  if (kr_ts_regen_counter_breaks (r, s, p))
-    return TRUE;
-  return (s->flags & KR_PID_TABLE) != 0 && kr_ts_tables_differ (r->tables, p);
-}
-
-/* Looks ahead inside the region; FALSE if it ends before all is known. */
-static gboolean
-scan_ahead (KrTsRegen *r, const KrRegion *g, guint8 *p)
-{
-  guint8 *q = p;
-
-  kr_ts_scan_begin (r);
-  while (q < g->end && q[0] == KR_TS_SYNC_BYTE) {
-    kr_ts_scan_packet (r, q);
-    q += KR_TS_PACKET_SIZE;
-    if (kr_ts_scan_done (r) || (gsize)(q - p) >= r->config.hold_bytes || q == g->end) {
-      if (q == g->end && !r->force && !kr_ts_scan_done (r))
-        return FALSE;
-      break;
-    }
-  }
-  r->settled = (guint64)g->position + (guint64)(q - g->base);
-  kr_ts_scan_resolve (r);
-  return TRUE;
-}
-
-static void
-take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean signalled)
-{
-  guint counter = kr_ts_counter (p);
-
-  if ((s->flags & KR_PID_FRESH) != 0) {
-    guint last = r->pids[s->out_pid].out_counter;
-
-    s->flags &= (guint8)~KR_PID_FRESH;
-    s->delta = 0;
-    if (last != KR_TS_NO_COUNTER && r->config.repair_joins &&
-        r->config.mode != KR_TS_REGEN_MONITOR)
-      s->delta = (last + kr_ts_has_payload (p) - counter) & 0x0f;
-  } else if (!signalled && kr_ts_regen_counter_breaks (r, s, p)) {
-    r->stats.cc_errors++;
-  }
-  if ((s->flags & KR_PID_SEEN) == 0) {
-    s->flags |= KR_PID_SEEN;
-    r->used[r->n_used++] = (guint16)pid;
-  }
-  s->counter = (guint8)counter;
-}
-
-static void
-rewrite_header (guint8 *p, const KrPid *s)
-{
-  kr_ts_set_pid (p, s->out_pid);
-  kr_ts_set_counter (p, kr_ts_counter (p) + s->delta);
-}
-
-static void
-take_adaptation (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid)
-{
-  guint offset = kr_ts_pcr_offset (p);
-  guint opcr = kr_ts_opcr_offset (p);
-  guint index;
-
-  if (offset != 0)
-    kr_ts_regen_pcr (r, g, p, p + offset, pid);
-  index = kr_ts_regen_program_of (r, pid);
-  if (opcr != 0 && index != KR_TS_NO_PROGRAM && r->programs[index]->offset != 0 &&
-      r->config.mode != KR_TS_REGEN_MONITOR)
-    kr_ts_shift_pcr (p + opcr, r->programs[index]->offset);
-}
-
-/* The PID's stream; before the tables are known every PID with PES packets gets one. */
-static KrStream *
-stream_for (KrTsRegen *r, KrPid *s, guint pid)
-{
-  if (s->stream == 0) {
-    guint index = kr_ts_regen_program_of (r, pid);
-    KrStream stream = {.pid = (guint16)pid};
-
-    if (index == KR_TS_NO_PROGRAM)
-      return NULL;
-    stream.program = (guint8)index;
-    stream.offset = r->programs[index]->offset;
-    g_array_append_val (r->streams, stream);
-    s->stream = (guint16)r->streams->len;
-  }
-  return kr_ts_regen_stream (r, s);
-}
-
-static void
-stop_waiting (KrTsRegen *r, guint index, guint8 *p)
-{
-  r->programs[index]->waiting = FALSE;
-  /* The PCRs in between were dropped. */
-  if (kr_ts_pcr_offset (p) != 0 && r->config.mode != KR_TS_REGEN_MONITOR)
-    p[5] |= KR_TS_ADAPTATION_DISCONTINUITY;
-  else
-    r->programs[index]->signal = TRUE;
-  for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
-    if (r->pids[pid].program == index && (r->pids[pid].flags & KR_PID_SLOW) != 0) {
-      r->pids[pid].flags &= (guint8)~KR_PID_SLOW;
-      kr_pid_update (&r->pids[pid], pid);
-    }
-  }
-}
-
-static gboolean
-is_keyframe (const KrTsRegen *r, const KrUnit *unit, const guint8 *p, guint pid)
-{
-  if (pid != r->key_pid)
-    return FALSE;
-  if (r->key_any)
-    return TRUE;
-  if (unit != NULL && unit->scans)
-    return unit->verdict == KR_TS_KEYFRAME_YES;
-  return (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_RANDOM_ACCESS) != 0;
-}
-
-/* Reads ahead what is needed of a unit that starts at @p. FALSE: more bytes are needed. */
-static gboolean
-read_unit (KrTsRegen *r, const KrRegion *g, guint8 *p, guint pid, KrUnit *unit)
-{
-  unit_begin (unit, pid,
-              pid == r->key_pid && !r->key_any && kr_ts_keyframe_knows (r->key_codec),
-              r->key_codec);
-  if (unit_look_ahead (r, unit, p, g->end))
-    return TRUE;
-  r->unit = *unit;
-  return FALSE;
-}
-
-/* @unit is NULL if it is scrambled. */
-static void
-take_unit (KrTsRegen *r, KrRegion *g, guint8 *p, KrPid *s, guint pid, KrUnit *unit,
-           gboolean repeated)
-{
-  KrStream *stream = NULL;
-
-  if (unit != NULL && unit->has_pes && unit->pes.pts_offset != 0)
-    stream = stream_for (r, s, pid);
-  if (stream != NULL)
-    unit_stamps (r, unit, stream, repeated);
-  if (!repeated && is_keyframe (r, unit, p, pid)) {
-    r->stats.keyframes++;
-    kr_ts_region_cut (r, g, p);
-    g->flags |= KR_TS_PIECE_KEYFRAME;
-    if (s->program != KR_TS_NO_PROGRAM && r->programs[s->program]->waiting)
-      stop_waiting (r, s->program, p);
-  }
-}
-
-static gboolean
-is_dropped (const KrTsRegen *r, const KrPid *s)
-{
-  if (r->config.mode == KR_TS_REGEN_MONITOR)
-    return FALSE;
-  if ((s->flags & KR_PID_DROP) != 0)
-    return TRUE;
-  return (s->flags & (KR_PID_LISTED | KR_PID_SLOW)) == (KR_PID_LISTED | KR_PID_SLOW) &&
-         s->program != KR_TS_NO_PROGRAM && r->programs[s->program]->waiting;
-}
-
-static void
-take_table (KrTsRegen *r, const guint8 *p)
-{
-  KrTsTablesChange change = kr_ts_tables_push (r->tables, p);
-
-  if ((change & KR_TS_TABLES_CRC) != 0)
-    r->stats.crc_errors++;
-  if ((change & (KR_TS_TABLES_PAT | KR_TS_TABLES_PMT)) != 0)
-    kr_ts_session_tables (r, change);
-}
-
-/* SCTE 35: splice_info_section, whose pts_adjustment is there to be changed by whoever moves
- * the stamps. Sections that do not fit one packet are left alone. */
-#define STREAM_TYPE_SCTE35 0x86
-#define TABLE_SCTE35       0xfc
-#define SCTE35_MIN_SIZE    17
-
-static void
-take_splice (KrTsRegen *r, const KrPid *s, guint8 *p)
-{
-  const KrStream *stream = kr_ts_regen_stream (r, s);
-  guint offset = kr_ts_payload_offset (p);
-  guint64 shift, adjustment;
-  guint8 *section;
-  gsize room, size;
-
-  if (stream == NULL || stream->stream_type != STREAM_TYPE_SCTE35 ||
-      r->config.mode == KR_TS_REGEN_MONITOR || offset >= KR_TS_PACKET_SIZE)
-    return;
-  shift = r->programs[stream->program]->offset;
-  if (shift == 0 || offset + 1u + p[offset] + SCTE35_MIN_SIZE > KR_TS_PACKET_SIZE)
-    return;
-  section = p + offset + 1 + p[offset];
-  room = (gsize)(p + KR_TS_PACKET_SIZE - section);
-  size = 3u + ((section[1] & 0x0fu) << 8 | section[2]);
-  if (section[0] != TABLE_SCTE35 || size < SCTE35_MIN_SIZE || size > room ||
-      kr_ts_crc32 (section, size) != 0)
-    return;
-  adjustment = (guint64)(section[4] & 1) << 32 | (guint64)section[5] << 24 |
-               (guint64)section[6] << 16 | (guint64)section[7] << 8 | section[8];
-  adjustment = (adjustment + shift) % KR_TS_STAMP_MODULUS;
-  section[4] = (guint8)((section[4] & 0xfe) | adjustment >> 32);
-  section[5] = (guint8)(adjustment >> 24);
-  section[6] = (guint8)(adjustment >> 16);
-  section[7] = (guint8)(adjustment >> 8);
-  section[8] = (guint8)adjustment;
-  kr_ts_section_seal (section, size);
-  r->stats.corrections++;
-}
-
-static void
-mark_discont (KrTsRegen *r, KrRegion *g, guint8 *p)
-{
-  if (!r->discont)
-    return;
-  kr_ts_region_cut (r, g, p);
-  g->flags |= KR_TS_PIECE_DISCONT;
-  r->discont = FALSE;
-}
-
-/* Everything but the ordinary packet. */
-static RunResult
-look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
-{
-  guint pid = header >> 8 & 0x1fff;
-  KrPid *s = &r->pids[pid];
-  gboolean payload = (header & KR_TS_AFC_PAYLOAD) != 0;
-  gboolean signalled, repeated, starts, scrambled;
-  KrUnit unit;
-
-  if (header >> 24 != KR_TS_SYNC_BYTE)
-    return RUN_LOST;
-  if (pid == KR_TS_PID_NULL)
-    return RUN_NEXT;
-  if ((header & 0x800000) != 0) {
-    r->stats.tei_packets++; /* not even the PID can be trusted */
-    return RUN_NEXT;
-  }
-  if ((guint64)g->position + (guint64)(p - g->base) >= r->settled && is_suspicious (r, s, p)) {
-    r->stats.holds++;
-    if (!scan_ahead (r, g, p)) {
-      r->hold = KR_HOLD_JOIN;
-      return RUN_HOLD;
-    }
-    /* A muxer that does not count on some side channel must not cost a look ahead each time. */
-    if (!r->discont && (s->flags & (KR_PID_TABLE | KR_PID_LISTED)) == 0)
-      s->flags |= KR_PID_NOISY;
-    mark_discont (r, g, p);
-  }
-  starts = payload && (header & 0x400000) != 0 && (s->flags & KR_PID_TABLE) == 0;
-  scrambled = kr_ts_is_scrambled (p);
-  if (starts && !scrambled && !read_unit (r, g, p, pid, &unit)) {
-    r->hold = KR_HOLD_UNIT;
-    return RUN_HOLD;
-  }
-
-  signalled = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0;
-  repeated =
-      (s->flags & (KR_PID_SEEN | KR_PID_FRESH)) == KR_PID_SEEN && (header & 0x0f) == s->counter;
-  /* First, for it may say that the counters go on elsewhere. */
-  if ((s->flags & KR_PID_TABLE) != 0 && payload)
-    take_table (r, p);
-  take_counter (r, s, pid, p, signalled);
-  if ((header & KR_TS_AFC_ADAPTATION) != 0)
-    take_adaptation (r, g, p, pid);
-  mark_discont (r, g, p);
-  if (starts)
-    take_unit (r, g, p, s, pid, scrambled ? NULL : &unit, repeated);
-  if (starts && !scrambled && !unit.has_pes)
-    take_splice (r, s, p);
-  if ((s->flags & KR_PID_TABLE) != 0 && payload && kr_ts_session_replaces (r, pid)) {
-    kr_ts_session_write_table (r, g, p, pid);
-    return RUN_NEXT;
-  }
-  if (is_dropped (r, s)) {
-    r->stats.dropped_packets++;
-    s->flags |= KR_PID_FRESH; /* the counter goes on when the packets do */
-    kr_ts_region_cut (r, g, p);
-    g->start = p + KR_TS_PACKET_SIZE;
-  }
-  kr_pid_update (s, pid);
-  if (s->rewrite)
-    rewrite_header (p, s);
-  return RUN_NEXT;
-}
-
-static inline guint32
-load_header (const guint8 *p)
-{
-  guint32 word;
-
-  memcpy (&word, p, sizeof word);
-  return GUINT32_FROM_BE (word);
-}
-
-/* Runs over a region from @p; returns where it stopped. The loop is the price of every packet:
- * one word read, one table entry read and written. */
-static guint8 *
-run (KrTsRegen *r, KrRegion *g, guint8 *p, RunResult *ret_result)
-{
-  KrPid *pids = r->pids;
-  guint8 *end = g->end;
-
-  while (p < end) {
-    guint32 header = load_header (p);
-    KrPid *s = &pids[header >> 8 & 0x1fff];
-
-    if (G_LIKELY ((header & HEADER_MASK) == s->expect)) {
-      s->counter = header & 0x0f;
-      s->expect = HEADER_FAST | ((header + 1) & 0x0f);
-      if (G_UNLIKELY (s->rewrite))
-        rewrite_header (p, s);
-    } else {
-      RunResult result = look (r, g, p, header);
-
-      if (G_UNLIKELY (result != RUN_NEXT)) {
-        *ret_result = result;
-        return p;
-      }
-    }
-    p += KR_TS_PACKET_SIZE;
-  }
-  *ret_result = RUN_NEXT;
-  return p;
-}
-
 /* --- holding ------------------------------------------------------------------------- */
 
 static void
@@ -714,7 +240,7 @@ begin_hold (KrTsRegen *r)
   if (r->hold != KR_HOLD_UNIT) /* its state was kept by take_unit() */
     kr_ts_scan_begin (r);
   else
-    unit_begin (&r->unit, r->unit.pid, r->unit.scans, r->unit.scan.codec);
+    kr_unit_begin (&r->unit, r->unit.pid, r->unit.scans, r->unit.scan.codec);
 }
 
 static gboolean
@@ -748,7 +274,7 @@ hold_packet (KrTsRegen *r, guint8 *p)
       return FALSE;
     if (kr_ts_starts_unit (p) && r->unit.seen > 0)
       return TRUE;
-    unit_push (&r->unit, p);
+    kr_unit_push (&r->unit, p);
     return r->unit.done;
   }
   return TRUE;
@@ -811,7 +337,7 @@ feed (KrTsRegen *r, guint8 *p, guint8 *end, GBytes *owner)
 {
   while (p < end) {
     KrRegion g = {.base = p, .start = p, .end = end, .owner = owner};
-    RunResult result;
+    KrRun result;
 
     if (!r->started && r->hold == KR_HOLD_NONE) {
       r->hold = KR_HOLD_START;
@@ -829,15 +355,15 @@ feed (KrTsRegen *r, guint8 *p, guint8 *end, GBytes *owner)
       g.flags |= KR_TS_PIECE_DISCONT;
       r->discont = FALSE;
     }
-    p = run (r, &g, p, &result);
+    p = kr_ts_regen_run (r, &g, p, &result);
     r->position += (guint64)(p - g.base);
     r->stats.packets += (guint64)(p - g.base) / KR_TS_PACKET_SIZE;
     kr_ts_region_cut (r, &g, p);
     if (g.flags != 0)
       r->discont |= (g.flags & KR_TS_PIECE_DISCONT) != 0;
-    if (result == RUN_LOST)
+    if (result == KR_RUN_LOST)
       return p;
-    if (result == RUN_HOLD)
+    if (result == KR_RUN_HOLD)
       begin_hold (r);
   }
   return p;
