@@ -11,6 +11,7 @@
 
 #include "launcher/app/alerts.h"
 #include "launcher/app/control.h"
+#include "launcher/app/destinations.h"
 #include "launcher/app/launcher.h"
 #include "launcher/app/log.h"
 #include "launcher/app/pipeline-files.h"
@@ -36,6 +37,7 @@ typedef struct {
   KrServiceManager *manager;
   KrAlerts *alerts;
   KrControl *control;
+  KrDestinations *destinations;
   GPid check_pid; /* 0 = no check is running */
   gboolean interrupted;
   int code;
@@ -156,6 +158,7 @@ parse_files (Run *run)
       continue;
     note_variables (known, file);
     kr_alerts_add_file (run->alerts, file);
+    kr_destinations_add_file (run->destinations, file);
     kr_launcher_add (run->launcher, file, text, run->values);
   }
   if (code == KR_EXIT_OK && !kr_set_values_check (run->values, known))
@@ -184,6 +187,7 @@ on_snapshot (KrLauncher *launcher, KrSnapshot *snapshot, gpointer data)
                        [KR_LOG_NOTICE] = kr_log_count (G_LOG_LEVEL_MESSAGE),
                        [KR_LOG_INFO] = kr_log_count (G_LOG_LEVEL_INFO)}};
 
+  kr_destinations_tell (run->destinations, launcher);
   kr_alerts_get_figures (run->alerts, &figures);
   if (run->status != NULL)
     kr_status_service_publish (run->status, snapshot, &figures);
@@ -310,6 +314,7 @@ kr_cmd_run (int argc, char **argv)
     if (run.state_dir == NULL)
       run.state_dir = kr_default_state_dir ();
     run.alerts = kr_alerts_new (run.state_dir);
+    run.destinations = kr_destinations_new ();
     run.paths = g_ptr_array_new_with_free_func (g_free);
     run.texts = g_ptr_array_new_with_free_func (g_free);
     run.loop = g_main_loop_new (NULL, FALSE);
@@ -320,6 +325,7 @@ kr_cmd_run (int argc, char **argv)
     kr_launcher_free (run.launcher);
     kr_status_service_free (run.status);
     kr_alerts_free (run.alerts);
+    kr_destinations_free (run.destinations);
     kr_service_manager_free (run.manager);
     g_main_loop_unref (run.loop);
     g_ptr_array_unref (run.paths);

@@ -343,4 +343,43 @@ def slow_clients_delay_no_recording(t):
     stop(t, supervisor)
 
 
+@test(limit=120)
+def destination_that_answers_404(t):
+    """Detected, named everywhere, repaired by a new worker, and the old one loses nothing."""
+    hook, page = Hook(), Hook()
+    supervisor = start(t, write_file(t, 'cam1', health=f'CheckURL = {page.uri}',
+                                     alerts=f'Webhook = {hook.uri}'),
+                       write_file(t, 'cam2'))
+    records(t, 'cam1', 1)
+    healthy(t, 'cam1')
+    t.wait(lambda: len(page.requests) >= 3, 'it is asked again and again', alive=[supervisor])
+    check(page.requests[0] == '/services/T0PSECRET', page.requests)
+    page.status = 404
+    message = t.wait(lambda: hook.first('replacement'), 'a replacement', alive=[supervisor])
+    check('CheckURL answers 404' in message['text'], message)
+    page.status = 200
+    records(t, 'cam1', 2)
+    t.wait(lambda: hook.first('handover'), 'the new one takes over', alive=[supervisor])
+    status = json.loads(command(t, 'status', '--json', 'cam1')[1])
+    check(any('CheckURL answers 404' in entry['reason'] for entry in status['history']), status)
+    check('CheckURL answers 404' in supervisor.output(), supervisor.output())
+    check(len(Log(t, 'cam2').starts()) == 1, 'the other file is left alone')
+    stop(t, supervisor)
+    check('T0PSECRET' not in supervisor.output(), 'the address is a secret')
+
+
+@test
+def check_that_fails_itself_is_no_fault(t):
+    supervisor = start(t, write_file(t, health='CheckURL = http://no-such-name.invalid/live'))
+    records(t, 'cam', 1)
+    t.wait(lambda: 'CheckURL cannot be checked' in supervisor.output(), 'it is said',
+           alive=[supervisor])
+    code, _ = healthy(t)
+    check(code == 0, code)
+    time.sleep(5)                               # five verdicts, and it takes three bad ones
+    check(len(Log(t, 'cam').starts()) == 1, supervisor.output())
+    check(supervisor.output().count('CheckURL cannot be checked') == 1, supervisor.output())
+    stop(t, supervisor)
+
+
 run()

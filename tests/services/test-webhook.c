@@ -12,7 +12,7 @@
 #include <json-glib/json-glib.h>
 
 #include "launcher/services/http-client.h"
-#include "launcher/services/queue-store.h"
+#include "launcher/services/url-check.h"
 #include "tests/support/kr-http-server.h"
 #include "tests/support/kr-test.h"
 
@@ -573,6 +573,63 @@ test_get_given_up (void)
   g_assert_cmpint (get.outcome, ==, KR_HTTP_NOT_ASKED);
 }
 
+/* --- checks of destinations ------------------------------------------------------------- */
+
+static void
+wait_for_probe (KrUrlChecks *checks, const char *name, KrDestinationProbe *probe)
+{
+  kr_test_wait (kr_url_checks_get (checks, name, probe), 30);
+}
+
+static void
+test_url_checks (void)
+{
+  g_autoptr (KrUrlChecks) checks = kr_url_checks_new ();
+  g_autoptr (KrHttpServer) good = kr_http_server_new (KR_SERVER_GOOD, 204);
+  g_autoptr (KrHttpServer) silent = kr_http_server_new (KR_SERVER_SILENT, 200);
+  KrDestinationProbe probe;
+
+  kr_url_checks_add (checks, "good", kr_http_server_uri (good), 200000);
+  kr_url_checks_add (checks, "silent", kr_http_server_uri (silent), 200000);
+  kr_url_checks_add (checks, "refused", "http://127.0.0.1:1/", 200000);
+  kr_url_checks_add (checks, "unknown", "http://no-such-name.invalid/", 200000);
+  g_assert_false (kr_url_checks_get (checks, "none", &probe));
+  wait_for_probe (checks, "good", &probe);
+  g_assert_true (probe.done);
+  g_assert_cmpint (probe.http, ==, 204);
+  wait_for_probe (checks, "silent", &probe);
+  g_assert_true (probe.done && probe.http == 0);
+  wait_for_probe (checks, "refused", &probe);
+  g_assert_true (probe.done && probe.http == 0);
+  wait_for_probe (checks, "unknown", &probe);
+  g_assert_false (probe.done);
+  g_assert_cmpstr (probe.error, ==, "its name cannot be resolved");
+  /* It goes on, and one that is silent is not asked more than once at a time. */
+  kr_http_server_set (good, KR_SERVER_GOOD, 404);
+  kr_test_wait (kr_url_checks_get (checks, "good", &probe) && probe.http == 404, 30);
+  kr_test_wait (kr_http_server_n_requests (good) >= 5, 30);
+}
+
+static void
+test_url_check_outcome (void)
+{
+  const gint64 second = G_TIME_SPAN_SECOND;
+  KrDestinationProbe probe = kr_url_check_outcome (TRUE, 200, NULL, second / 2, second);
+
+  g_assert_true (probe.done);
+  g_assert_cmpfloat (probe.age_s, ==, 0.5);
+  g_assert_cmpstr (probe.error, ==, "");
+  probe = kr_url_check_outcome (FALSE, 0, "no network", 0, second);
+  g_assert_false (probe.done);
+  g_assert_cmpstr (probe.error, ==, "no network");
+  /* A bad answer of long ago must not replace a worker today. */
+  probe = kr_url_check_outcome (TRUE, 404, NULL, 8 * second + 1, second);
+  g_assert_false (probe.done);
+  g_assert_cmpint (probe.http, ==, 0);
+  probe = kr_url_check_outcome (TRUE, 404, NULL, 8 * second, second);
+  g_assert_true (probe.done);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -583,6 +640,8 @@ main (int argc, char **argv)
   g_test_add_func ("/webhook/message-garbled", test_message_garbled);
   g_test_add_func ("/http-client/get", test_get);
   g_test_add_func ("/http-client/given-up", test_get_given_up);
+  g_test_add_func ("/url-check/outcome", test_url_check_outcome);
+  g_test_add_func ("/url-check/asks", test_url_checks);
   g_test_add_func ("/webhook/in-order", test_delivers_in_order);
   g_test_add_func ("/webhook/refused-and-retried", test_refused_and_retried);
   g_test_add_func ("/webhook/bad-endpoints", test_bad_endpoints);
