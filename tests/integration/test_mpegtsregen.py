@@ -10,12 +10,19 @@ import subprocess
 import sys
 import time
 
-from support import (KEEPROLLING, LONG, Skip, SrtFeed, analyze, check, clip, environment, packets, run,
-                     size, test)
+from support import (KEEPROLLING, LONG, Skip, SrtFeed, check, clip, environment, packets, run, size,
+                     test)
 
 # Nothing of this may be left where sessions join. A loss inside a session may stay visible.
 NEVER = {'pcr_backward', 'dts_back', 'dts_equal', 'pts_lt_dts', 'pmt_change', 'late_dts', 'crc',
          'sync_loss', 'pcr_discont', 'audio_overlap'}
+
+
+def analyze(path):
+    """The whole report on one file."""
+    done = run_analyze('--json', path)
+    check(done.returncode == 0, f'analyze ended with {done.returncode}: {done.stderr}')
+    return json.loads(done.stdout)
 
 
 def repair(t, source, *properties):
