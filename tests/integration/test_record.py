@@ -160,7 +160,8 @@ def memory_is_bounded(t):
              for at in range(0, 4 * quarter, quarter)]
     t.note('RSS by quarters of the time: ' + ' '.join(f'{step:.1f}' for step in steps) + ' MB')
     check(max(samples) < 40e6, f'{max(samples) / 1e6:.1f} MB')
-    check(not LONG or steps[3] < steps[1] + 1, f'grows: {steps} MB')
+    # Flat once the allocator's arenas and the rotation's buffers are there.
+    check(not LONG or steps[3] < steps[2] + 0.5, f'grows: {steps} MB')
     check(recorder.stop() == 0, 'exit status')
 
 
