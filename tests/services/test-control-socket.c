@@ -179,7 +179,7 @@ test_stale (void)
   g_autofree char *stale = kr_test_dir_path (dir, "stale.sock");
   g_autofree char *other = kr_test_dir_path (dir, "file.txt");
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  g_autoptr (KrControlSocket) alive = listen_in (dir, "alive", owner);
+  G_GNUC_UNUSED g_autoptr (KrControlSocket) alive = listen_in (dir, "alive", owner);
   g_autoptr (KrControlSocket) control = NULL;
   g_autoptr (GPtrArray) found = NULL;
   g_autoptr (GError) error = NULL;
