@@ -125,19 +125,19 @@ kr_atomic_file_sink_message (const KrWriterEvent *event, const char *instance)
 }
 
 static void
-add_histogram (GstStructure *structure, const KrWriterStats *stats)
+add_histogram (GstStructure *structure, const char *name, const KrHistogram *histogram)
 {
   GValue list = G_VALUE_INIT;
 
   g_value_init (&list, GST_TYPE_ARRAY);
-  for (guint i = 0; i < KR_N_SYNC_BUCKETS; i++) {
+  for (guint i = 0; i <= KR_HISTOGRAM_BOUNDS; i++) {
     GValue value = G_VALUE_INIT;
 
     g_value_init (&value, G_TYPE_UINT64);
-    g_value_set_uint64 (&value, stats->sync_histogram[i]);
+    g_value_set_uint64 (&value, histogram->buckets[i]);
     gst_value_array_append_and_take_value (&list, &value);
   }
-  gst_structure_take_value (structure, "sync-ns-histogram", &list);
+  gst_structure_take_value (structure, name, &list);
 }
 
 GstStructure *
@@ -178,6 +178,7 @@ kr_atomic_file_sink_stats (const KrWriterStats *stats, const KrSinkCounts *count
       G_TYPE_UINT64, stats->segment_durable, "segment-utc-start-ns", G_TYPE_UINT64,
       ns (stats->segment_utc_us), "disk-full", G_TYPE_BOOLEAN, stats->disk_full, "free-bytes",
       G_TYPE_UINT64, stats->free_bytes, "runway-s", G_TYPE_DOUBLE, stats->runway_s, NULL);
-  add_histogram (structure, stats);
+  add_histogram (structure, "sync-ns-histogram", &stats->syncs);
+  add_histogram (structure, "finalise-ns-histogram", &stats->finalises);
   return structure;
 }

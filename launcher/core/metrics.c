@@ -356,29 +356,60 @@ emit_restarts (Writer *w)
   }
 }
 
+/* @labels: name, value, ..., NULL; one pair less than fits. */
 static void
-emit_histogram (Writer *w, const KrHistogram *histogram, const char *layer)
+emit_histogram (Writer *w, const KrHistogram *histogram, const char *const *labels)
 {
+  const char *with_bound[9] = {0};
+  guint n = 0;
+
   guint64 below = 0;
 
+  for (; labels[n] != NULL; n++)
+    with_bound[n] = labels[n];
   for (guint i = 0; i <= KR_HISTOGRAM_BOUNDS; i++) {
     char bound[G_ASCII_DTOSTR_BUF_SIZE] = "+Inf";
 
     if (i < KR_HISTOGRAM_BOUNDS)
       g_ascii_formatd (bound, sizeof bound, "%g", kr_histogram_bounds[i]);
     below += histogram->buckets[i];
-    sample_named (w, "_bucket", (double)below,
-                  (const char *const[]){"layer", layer, "le", bound, NULL});
+    with_bound[n] = "le";
+    with_bound[n + 1] = bound;
+    sample_named (w, "_bucket", (double)below, with_bound);
   }
-  sample_named (w, "_sum", histogram->sum, (const char *const[]){"layer", layer, NULL});
-  sample_named (w, "_count", (double)below, (const char *const[]){"layer", layer, NULL});
+  sample_named (w, "_sum", histogram->sum, labels);
+  sample_named (w, "_count", (double)below, labels);
 }
 
 static void
 emit_recoveries (Writer *w)
 {
   for (guint i = 0; i < KR_N_LAYERS; i++)
-    emit_histogram (w, &w->snapshot->recoveries[i], kr_layer_name (i));
+    emit_histogram (w, &w->snapshot->recoveries[i],
+                    (const char *const[]){"layer", kr_layer_name (i), NULL});
+}
+
+static void
+emit_durations (Writer *w, gsize offset)
+{
+  EACH_PIPELINE (w, file, pipeline)
+  {
+    emit_histogram (
+        w, G_STRUCT_MEMBER_P (pipeline->report, offset),
+        (const char *const[]){"file", file->name, "pipeline", pipeline->report->name, NULL});
+  }
+}
+
+static void
+emit_syncs (Writer *w)
+{
+  emit_durations (w, G_STRUCT_OFFSET (KrPipelineReport, syncs));
+}
+
+static void
+emit_finalises (Writer *w)
+{
+  emit_durations (w, G_STRUCT_OFFSET (KrPipelineReport, finalises));
 }
 
 static void
@@ -563,6 +594,12 @@ static const Family families[] = {
     {{"dropped_bytes_total", "counter", PER_PIPELINE,
       "Bytes not recorded because the disk was full or too slow."},
      .member = MEMBER (MEMBER_U64, dropped_bytes)},
+    {{"sync_duration_seconds", "histogram", PER_PIPELINE,
+      "How long the disk took to make data durable; recording does not wait for it."},
+     emit_syncs},
+    {{"finalize_duration_seconds", "histogram", PER_PIPELINE,
+      "How long a finished file took to get its name: sync, rename, sync of the folder."},
+     emit_finalises},
     {{"io_errors_total", "counter", "file, pipeline, op, errno",
       "Writes, syncs and renames that failed, a full disk included."},
      emit_io_errors},

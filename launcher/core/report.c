@@ -126,6 +126,8 @@ kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *b
   SUM (restarts);
   SUM (reconnects);
   SUM (abandoned);
+  kr_histogram_add (&report->syncs, &before->syncs);
+  kr_histogram_add (&report->finalises, &before->finalises);
   LATEST (last_buffer_utc_us);
   LATEST (last_keyframe_utc_us);
   LATEST (last_growth_utc_us);

@@ -5,6 +5,8 @@
 
 #include <glib.h>
 
+#include "plugins/common/histogram.h"
+
 G_BEGIN_DECLS
 
 /* The states of one pipeline. core/pipeline-policy declares which follow which. */
@@ -74,8 +76,10 @@ typedef struct {
   /* disk */
   gboolean disk_full;
   guint64 disk_free_bytes;
-  double disk_runway_s; /* at the present rate; < 0 = unknown */
-  GArray *io_errors;    /* of KrNamedCount: "OPERATION ERRNO", such as "fdatasync EIO" */
+  double disk_runway_s;  /* at the present rate; < 0 = unknown */
+  KrHistogram syncs;     /* how long each took */
+  KrHistogram finalises; /* the same: sync, rename, sync of the folder */
+  GArray *io_errors;     /* of KrNamedCount: "OPERATION ERRNO", such as "fdatasync EIO" */
 
   /* time */
   double drift_ppm;

@@ -7,9 +7,9 @@
 
 #include "launcher/core/gap-meter.h"
 #include "launcher/core/health.h"
-#include "launcher/core/histogram.h"
 #include "launcher/core/report.h"
 #include "launcher/core/supervisor.h"
+#include "plugins/common/histogram.h"
 
 G_BEGIN_DECLS
 

@@ -14,6 +14,7 @@ typedef struct {
   guint64 written, durable, dropped;
   guint64 buffers, keyframes;
   guint64 corrections, dropped_buffers;
+  KrHistogram syncs, finalises;
 } Counts;
 
 typedef enum { FILE_SINK, GROWTH_MONITOR, REGENERATOR } Role;
@@ -103,6 +104,24 @@ get_double (const GstStructure *structure, const char *field, double fallback)
 
   gst_structure_get_double (structure, field, &value);
   return isfinite (value) ? value : fallback;
+}
+
+/* The element and the report use the same bounds. */
+static void
+get_histogram (const GstStructure *structure, const char *field, const char *sum_ns,
+               KrHistogram *ret_histogram)
+{
+  const GValue *list = gst_structure_get_value (structure, field);
+
+  *ret_histogram = (KrHistogram){.sum = (double)get_number (structure, sum_ns) / GST_SECOND};
+  if (list == NULL || !GST_VALUE_HOLDS_ARRAY (list))
+    return;
+  for (guint i = 0; i <= KR_HISTOGRAM_BOUNDS && i < gst_value_array_get_size (list); i++) {
+    const GValue *count = gst_value_array_get_value (list, i);
+
+    if (G_VALUE_HOLDS_UINT64 (count))
+      ret_histogram->buckets[i] = g_value_get_uint64 (count);
+  }
 }
 
 static gint64
@@ -233,6 +252,8 @@ add_counts (Counts *sum, const Counts *counts)
   sum->keyframes += counts->keyframes;
   sum->corrections += counts->corrections;
   sum->dropped_buffers += counts->dropped_buffers;
+  kr_histogram_add (&sum->syncs, &counts->syncs);
+  kr_histogram_add (&sum->finalises, &counts->finalises);
 }
 
 static Counts
@@ -286,6 +307,8 @@ look_at_file (KrCollector *collector, Member *member, const GstStructure *stats)
   report->last_sync_utc_us =
       MAX (report->last_sync_utc_us, (gint64)(get_number (stats, "last-sync-utc-ns") / 1000));
   member->counts.dropped_buffers = get_number (stats, "dropped-buffers");
+  get_histogram (stats, "sync-ns-histogram", "sync-ns-sum", &member->counts.syncs);
+  get_histogram (stats, "finalise-ns-histogram", "finalise-ns-sum", &member->counts.finalises);
   member->io_age_us = (gint64)(get_number (stats, "io-age-ns") / 1000);
 }
 
@@ -390,6 +413,8 @@ kr_collector_report (KrCollector *collector)
   report->keyframes = sum.keyframes;
   report->corrections = sum.corrections;
   report->dropped_buffers = sum.dropped_buffers;
+  report->syncs = sum.syncs;
+  report->finalises = sum.finalises;
   report->stalled = stall != NULL;
   if (g_strcmp0 (stall, report->stall_reason) != 0) {
     g_free (report->stall_reason);

@@ -149,7 +149,8 @@ typedef enum {
   FIELD_UINT,
   FIELD_TIME,
   FIELD_DOUBLE,
-  FIELD_BOOLEAN
+  FIELD_BOOLEAN,
+  FIELD_HISTOGRAM
 } FieldType;
 
 typedef struct {
@@ -195,6 +196,8 @@ static const Field report_fields[] = {
     FIELD (BOOLEAN, disk_full),
     FIELD (COUNTER, disk_free_bytes),
     FIELD (DOUBLE, disk_runway_s),
+    FIELD (HISTOGRAM, syncs),
+    FIELD (HISTOGRAM, finalises),
     FIELD (DOUBLE, drift_ppm),
     FIELD (COUNTER, corrections),
     FIELD (UINT, sources),
@@ -251,6 +254,20 @@ put_boolean (JsonBuilder *builder, const char *name, gboolean value)
 }
 
 static void
+put_histogram (JsonBuilder *builder, const char *name, const KrHistogram *histogram)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_begin_object (builder);
+  put_double (builder, "sum", histogram->sum);
+  json_builder_set_member_name (builder, "buckets");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i <= KR_HISTOGRAM_BOUNDS; i++)
+    json_builder_add_int_value (builder, (gint64)MIN (histogram->buckets[i], MAX_COUNTER));
+  json_builder_end_array (builder);
+  json_builder_end_object (builder);
+}
+
+static void
 put_field (JsonBuilder *builder, const Field *field, const KrPipelineReport *report)
 {
   switch (field->type) {
@@ -271,6 +288,9 @@ put_field (JsonBuilder *builder, const Field *field, const KrPipelineReport *rep
     break;
   case FIELD_BOOLEAN:
     put_boolean (builder, field->name, G_STRUCT_MEMBER (gboolean, report, field->offset));
+    break;
+  case FIELD_HISTOGRAM:
+    put_histogram (builder, field->name, G_STRUCT_MEMBER_P (report, field->offset));
     break;
   }
 }
@@ -571,6 +591,35 @@ get_object (JsonObject *object, const char *name, guint max_members, JsonObject 
   return TRUE;
 }
 
+/* A worker of another version may know more or fewer buckets: those that both know are taken.
+ */
+static gboolean
+get_histogram (JsonObject *object, const char *name, KrHistogram *ret_histogram, GError **error)
+{
+  JsonObject *members = NULL;
+  JsonNode *node;
+  JsonArray *array;
+
+  if (!get_object (object, name, MAX_COUNTS, &members, error))
+    return FALSE;
+  if (members == NULL)
+    return TRUE;
+  if (!get_double (members, "sum", &ret_histogram->sum, error))
+    return FALSE;
+  node = get_node (members, "buckets");
+  if (node == NULL || !JSON_NODE_HOLDS_ARRAY (node))
+    return garbled (error, "\"%s\" has no list of buckets", name);
+  array = json_node_get_array (node);
+  for (guint i = 0; i <= KR_HISTOGRAM_BOUNDS && i < json_array_get_length (array); i++) {
+    JsonNode *count = json_array_get_element (array, i);
+
+    if (json_node_get_value_type (count) != G_TYPE_INT64 || json_node_get_int (count) < 0)
+      return garbled (error, "\"%s\" counts what is no number", name);
+    ret_histogram->buckets[i] = (guint64)json_node_get_int (count);
+  }
+  return TRUE;
+}
+
 static gboolean
 get_field (JsonObject *object, const Field *field, KrPipelineReport *report, GError **error)
 {
@@ -589,6 +638,8 @@ get_field (JsonObject *object, const Field *field, KrPipelineReport *report, GEr
     return get_double (object, field->name, value, error);
   case FIELD_BOOLEAN:
     return get_boolean (object, field->name, value, error);
+  case FIELD_HISTOGRAM:
+    return get_histogram (object, field->name, value, error);
   }
   g_return_val_if_reached (FALSE);
 }

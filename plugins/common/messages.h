@@ -39,8 +39,8 @@
  * location (string: final name of the open segment, "" = none), segment-bytes,
  * segment-durable-bytes, segment-utc-start-ns, disk-full (gboolean), free-bytes,
  * runway-s (gdouble: until the disk is full at the present rate; < 0 = unknown),
- * sync-ns-histogram (GST_TYPE_ARRAY of guint64: syncs that took up to 1, 2, 5, 10, 20, 50, 100,
- * 200, 500, 1000, 2000, 5000 ms, and longer) */
+ * sync-ns-histogram and finalise-ns-histogram (GST_TYPE_ARRAY of guint64: how many took up to 1,
+ * 2, 5, 10, 20, 50, 100, 200, 500 ms, 1, 2, 5, 10, 30, 60, 300 s, and longer) */
 #define KR_STATS_ATOMICFILESINK "atomicfilesink-stats"
 
 #define KR_REASON_EOS       "eos"

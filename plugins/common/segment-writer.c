@@ -100,18 +100,13 @@ keep_slice (KrSegmentWriter *writer, KrSlice *slice)
 static void
 account_sync (KrSegmentWriter *writer, gint64 took_us, gboolean ok)
 {
-  static const guint64 bounds[] = KR_SYNC_BUCKETS;
   KrWriterStats *stats = &writer->stats;
-  guint bucket = 0;
 
-  G_STATIC_ASSERT (G_N_ELEMENTS (bounds) + 1 == KR_N_SYNC_BUCKETS);
-  while (bucket < G_N_ELEMENTS (bounds) && (guint64)took_us > bounds[bucket] * 1000)
-    bucket++;
   pthread_mutex_lock (&writer->lock);
   stats->sync_calls++;
   stats->sync_us_sum += (guint64)took_us;
   stats->sync_us_max = MAX (stats->sync_us_max, (guint64)took_us);
-  stats->sync_histogram[bucket]++;
+  kr_histogram_observe (&stats->syncs, (double)took_us / G_TIME_SPAN_SECOND);
   if (ok) {
     stats->durable += writer->segment.data - writer->segment.synced_data;
     stats->segment_durable = kr_atomic_file_size (writer->file);
@@ -279,6 +274,7 @@ kr_segment_writer_finalise (KrSegmentWriter *writer, const char *reason, gboolea
   pthread_mutex_lock (&writer->lock);
   writer->stats.segments += result.renamed ? 1 : 0;
   writer->stats.finalise_us_sum += took;
+  kr_histogram_observe (&writer->stats.finalises, (double)took / G_TIME_SPAN_SECOND);
   writer->stats.finalise_us_max = MAX (writer->stats.finalise_us_max, took);
   pthread_mutex_unlock (&writer->lock);
   if (result.error.code != 0)

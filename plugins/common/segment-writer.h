@@ -7,6 +7,7 @@
 
 #include "plugins/common/atomic-file.h"
 #include "plugins/common/byte-pipe.h"
+#include "plugins/common/histogram.h"
 #include "plugins/common/segment-name.h"
 
 G_BEGIN_DECLS
@@ -58,18 +59,11 @@ typedef struct {
 /* Called on the writer's thread. */
 typedef void (*KrWriterFunc) (const KrWriterEvent *event, gpointer user_data);
 
-/* Upper bounds of the sync histogram's buckets, in ms; one more bucket takes the rest. */
-#define KR_SYNC_BUCKETS                                                                        \
-  {                                                                                            \
-    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000                                       \
-  }
-#define KR_N_SYNC_BUCKETS 13
-
 typedef struct {
   guint64 written, durable, dropped; /* of the stream; repeated headers do not count */
   guint64 segments, write_calls, sync_calls, sync_errors, io_errors;
   guint64 sync_us_sum, sync_us_max, finalise_us_sum, finalise_us_max;
-  guint64 sync_histogram[KR_N_SYNC_BUCKETS];
+  KrHistogram syncs, finalises;
   gint64 last_sync_utc_us;
   gint64 turn_us;         /* monotonic: the thread's last round */
   gint64 looked_us;       /* monotonic: everything that had come by then is written */

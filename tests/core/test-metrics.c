@@ -59,6 +59,7 @@ test_values (void)
   kr_histogram_observe (&snapshot->recoveries[KR_LAYER_WATCHDOG], 1000);
   kr_test_snapshot_file (snapshot)->leftovers = 2;
   kr_test_snapshot_file (snapshot)->leftover_oldest_utc_us = KR_TEST_UTC_US;
+  kr_histogram_observe (&report->syncs, 0.003);
   kr_snapshot_finish (snapshot, NULL);
   text = kr_metrics_to_text (snapshot, &figures);
 
@@ -77,6 +78,9 @@ test_values (void)
   assert_has (text, "keeprolling_restarts_total" L ",layer=\"watchdog\",reason=\"crash\"} 5");
   assert_has (text, "keeprolling_io_errors_total" L ",op=\"fsync\",errno=\"EIO\"} 1");
   assert_has (text, "keeprolling_gap_seconds_total" L ",cause=\"disk\"} 4.5");
+  assert_has (text, "keeprolling_sync_duration_seconds_bucket" L ",le=\"0.002\"} 0");
+  assert_has (text, "keeprolling_sync_duration_seconds_bucket" L ",le=\"0.005\"} 1");
+  assert_has (text, "keeprolling_sync_duration_seconds_count" L "} 1");
   assert_has (text, "keeprolling_srt_rtt_seconds" L "} 0.0125");
   assert_has (text,
               "keeprolling_recovery_duration_seconds_bucket{layer=\"watchdog\",le=\"0.5\"} 1");

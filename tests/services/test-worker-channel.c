@@ -163,6 +163,9 @@ test_report_carries_every_member (void)
   g_assert_cmpstr (g_array_index (back->discontinuities, KrNamedCount, 0).name, ==,
                    "jump-back");
   g_assert_cmpuint (g_array_index (back->discontinuities, KrNamedCount, 0).count, ==, 3);
+  g_assert_cmpmem (&back->syncs, sizeof back->syncs, &report->syncs, sizeof report->syncs);
+  g_assert_cmpmem (&back->finalises, sizeof back->finalises, &report->finalises,
+                   sizeof report->finalises);
   g_assert_cmpuint (g_array_index (back->restart_causes, KrNamedCount, 0).count, ==, 2);
   g_assert_cmpstr (g_array_index (back->io_errors, KrNamedCount, 0).name, ==, "fsync EIO");
 }

@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-#define KR_HISTOGRAM_BOUNDS 14
+#define KR_HISTOGRAM_BOUNDS 16
 
 /* Upper bounds in seconds, from a fast sync to a long outage. */
 extern const double kr_histogram_bounds[KR_HISTOGRAM_BOUNDS];
@@ -20,5 +20,6 @@ typedef struct {
 
 /* One observation; a negative one is not known and does not count. */
 void kr_histogram_observe (KrHistogram *histogram, double seconds);
+void kr_histogram_add (KrHistogram *histogram, const KrHistogram *more);
 
 G_END_DECLS
