@@ -456,13 +456,47 @@ kr_rename_noreplace (int folder, const char *from, const char *to, KrIoError *re
   return done;
 }
 
+/* Whether somebody has moved the file away from under its temporary name, or removed it. What
+ * lies there now, if anything, is not ours and must not get our name. */
+static gboolean
+is_displaced (const KrAtomicFile *file)
+{
+  struct stat by_fd, by_name;
+
+  if (fstat (file->fd, &by_fd) != 0)
+    return FALSE;
+  if (fstatat (file->folder, base_name (file->temp), &by_name, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT;
+  return by_fd.st_ino != by_name.st_ino || by_fd.st_dev != by_name.st_dev;
+}
+
+/* Gives the open file itself its final name, wherever its temporary one has gone. Fails with
+ * ENOENT once its last name has been removed: such a file cannot be named again. */
+static gboolean
+link_by_fd (const KrAtomicFile *file, KrIoError *ret_error)
+{
+  char source[32];
+
+  g_snprintf (source, sizeof source, "/proc/self/fd/%d", file->fd);
+  if (linkat (AT_FDCWD, source, file->folder, base_name (file->path), AT_SYMLINK_FOLLOW) == 0)
+    return TRUE;
+  return fail (ret_error, "rename");
+}
+
+static gboolean
+take_name (KrAtomicFile *file, KrIoError *ret_error)
+{
+  if (G_UNLIKELY (is_displaced (file)))
+    return link_by_fd (file, ret_error);
+  return kr_rename_noreplace (file->folder, base_name (file->temp), base_name (file->path),
+                              ret_error);
+}
+
 /* Renames to the wanted name, or to the next free numbered one. */
 static gboolean
 give_name (KrAtomicFile *file, KrIoError *ret_error)
 {
-  const char *from = base_name (file->temp);
-
-  while (!kr_rename_noreplace (file->folder, from, base_name (file->path), ret_error)) {
+  while (!take_name (file, ret_error)) {
     if (ret_error->code != EEXIST || file->on_exists == KR_ON_EXISTS_ERROR ||
         file->number >= MAX_NUMBER)
       return FALSE;

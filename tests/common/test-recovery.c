@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -504,6 +505,41 @@ test_discard_and_abandon (void)
   g_assert_cmpint (size_of (dir, "a.recording.ts"), ==, 3);
 }
 
+/* Somebody's hands were in the folder: what gets the final name is what was written. */
+static void
+test_displaced (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autofree char *path = kr_test_dir_path (dir, "a.ts");
+  g_autofree char *temp = kr_test_dir_path (dir, "a.recording.ts");
+  g_autofree char *moved = kr_test_dir_path (dir, "moved");
+  KrIoError error = {0};
+  KrAtomicFile *file = kr_atomic_file_create (path, KR_ON_EXISTS_NUMBER, &error);
+  char abc[] = "abc";
+  struct iovec iov = {.iov_base = abc, .iov_len = 3};
+  KrFinaliseResult result;
+  gsize written;
+
+  g_assert_true (kr_atomic_file_write (file, 0, &iov, 1, &written, NULL, &error));
+  g_assert_cmpint (rename (temp, moved), ==, 0);
+  save_text (dir, "a.recording.ts", "a stranger");
+  result = kr_atomic_file_finalise (file, TRUE, NULL);
+  g_assert_true (result.renamed && result.durable);
+  g_assert_cmpint (size_of (dir, "a.ts"), ==, 3);
+  g_assert_cmpint (size_of (dir, "a.recording.ts"), ==, 10);
+
+  /* Removed altogether: said, and the stranger keeps its own name. */
+  g_assert_cmpint (unlink (path), ==, 0);
+  g_assert_cmpint (unlink (temp), ==, 0);
+  file = kr_atomic_file_create (path, KR_ON_EXISTS_NUMBER, &error);
+  g_assert_cmpint (unlink (temp), ==, 0);
+  save_text (dir, "a.recording.ts", "a stranger");
+  result = kr_atomic_file_finalise (file, TRUE, NULL);
+  g_assert_false (result.renamed);
+  g_assert_cmpint (result.error.code, ==, ENOENT);
+  g_assert_cmpint (size_of (dir, "a.recording.ts"), ==, 10);
+}
+
 static void
 test_bad_paths (void)
 {
@@ -544,6 +580,7 @@ main (int argc, char **argv)
   g_test_add_func ("/common/recovery/fuzz", test_fuzz);
   g_test_add_func ("/common/atomic-file/numbering", test_numbering);
   g_test_add_func ("/common/atomic-file/discard", test_discard_and_abandon);
+  g_test_add_func ("/common/atomic-file/displaced", test_displaced);
   g_test_add_func ("/common/atomic-file/bad-paths", test_bad_paths);
   return g_test_run ();
 }
