@@ -21,6 +21,15 @@ kr_ts_arrival_reset (KrProgram *program)
   program->n_minima = program->next_minimum = 0;
 }
 
+/* Between two sessions the source's clock says nothing about time: a slope across the outage
+ * would call it drift. The last result stays. */
+void
+kr_ts_arrival_restart_drift (KrProgram *program)
+{
+  program->n_minima = program->next_minimum = 0;
+  program->second_start = KR_TS_NO_TIME;
+}
+
 static gint64
 output_time (const KrProgram *program)
 {

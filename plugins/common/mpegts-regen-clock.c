@@ -368,6 +368,8 @@ kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid)
     if (step > 0 && step <= max_gap_pcr (r) && !program->joining)
       program->interval = step;
 
+    if (program->joining)
+      kr_ts_arrival_restart_drift (program);
     program->joining = program->broken = FALSE;
     kr_ts_arrival_update (r, program, regular); /* may begin an epoch */
   }

@@ -281,6 +281,7 @@ void kr_ts_regen_begin_epoch (KrTsRegen *r, KrProgram *program, guint64 offset);
 /* --- mpegts-regen-arrival.c: output against the clock on the wall -------------------- */
 
 void kr_ts_arrival_reset (KrProgram *program);
+void kr_ts_arrival_restart_drift (KrProgram *program);
 void kr_ts_arrival_update (KrTsRegen *r, KrProgram *program, gint64 step);
 /* Where the arrival baseline would put a PCR that came at @arrival: 27 MHz ticks from the last.
  */

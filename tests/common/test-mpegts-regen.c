@@ -739,6 +739,31 @@ test_drift_is_measured (void)
   run_end (&run);
 }
 
+/* Outages are no drift, however many there are. */
+static void
+test_drift_is_not_outages (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  KrTsRegenStats stats;
+  gint64 end = 0;
+  Run run;
+
+  live_config (&config);
+  run_begin (&run, &config);
+  for (guint i = 0; i < 6; i++) {
+    g_byte_array_set_size (maker->bytes, 0);
+    kr_ts_maker_restart (maker);
+    kr_ts_make_session (maker, &(KrTsSession){.frames = 25 * 15, .frame_size = 300});
+    end = push_live (&run, maker->bytes->data, maker->bytes->len, end + 1400 * MSECOND);
+  }
+  kr_ts_regen_get_stats (run.regen, &stats);
+  g_assert_true (stats.drift_known);
+  g_assert_cmpfloat (ABS (stats.drift_ppm), <, 5);
+  g_assert_cmpuint (run.disconts, ==, 5);
+  run_end (&run);
+}
+
 static void
 test_arrival_mode_bends (void)
 {
@@ -911,6 +936,7 @@ main (int argc, char **argv)
   g_test_add_func ("/common/mpegts-regen/live/stall", test_stall_and_burst_is_untouched);
   g_test_add_func ("/common/mpegts-regen/live/lag", test_lag_is_resynced);
   g_test_add_func ("/common/mpegts-regen/live/drift", test_drift_is_measured);
+  g_test_add_func ("/common/mpegts-regen/live/drift-and-outages", test_drift_is_not_outages);
   g_test_add_func ("/common/mpegts-regen/live/arrival", test_arrival_mode_bends);
   g_test_add_func ("/common/mpegts-regen/garbage", test_garbage_is_skipped);
   g_test_add_data_func ("/common/mpegts-regen/size/192", GUINT_TO_POINTER (192),
