@@ -317,8 +317,8 @@ on_call (gpointer data)
 {
   Call *call = data;
 
-  call->function (call->data);
   g_mutex_lock (&call->mutex);
+  call->function (call->data);
   call->done = TRUE;
   g_cond_signal (&call->cond);
   g_mutex_unlock (&call->mutex);
@@ -335,9 +335,9 @@ kr_http_client_call (KrHttpClient *client, void (*function) (gpointer), gpointer
   g_cond_init (&call.cond);
   g_source_set_priority (source, G_PRIORITY_HIGH);
   g_source_set_callback (source, on_call, &call, NULL);
+  g_mutex_lock (&call.mutex);
   g_source_attach (source, client->context);
   g_source_unref (source);
-  g_mutex_lock (&call.mutex);
   while (!call.done)
     g_cond_wait (&call.cond, &call.mutex);
   g_mutex_unlock (&call.mutex);

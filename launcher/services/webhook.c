@@ -37,7 +37,8 @@ struct _KrWebhooks {
 
   GMutex mutex;
   GCond idle;
-  guint posted; /* the rest under the lock */
+  GQueue calls; /* of Call; this and the rest under the lock */
+  guint posted; /* those, and the one that runs */
   guint queued;
   guint healthy_queued; /* of endpoints that answer */
   guint64 results[KR_N_WEBHOOK_RESULTS];
@@ -55,10 +56,8 @@ typedef struct {
 } Call;
 
 static void
-call_free (gpointer data)
+call_free (Call *call)
 {
-  Call *call = data;
-
   g_free (call->text);
   g_free (call->other);
   g_free (call);
@@ -67,10 +66,14 @@ call_free (gpointer data)
 static gboolean
 on_call (gpointer data)
 {
-  Call *call = data;
-  KrWebhooks *webhooks = call->endpoint->webhooks;
+  KrWebhooks *webhooks = data;
+  Call *call;
 
+  g_mutex_lock (&webhooks->mutex);
+  call = g_queue_pop_head (&webhooks->calls);
+  g_mutex_unlock (&webhooks->mutex);
   call->function (call->endpoint, call->text, call->other);
+  call_free (call);
   g_mutex_lock (&webhooks->mutex);
   webhooks->posted--;
   g_cond_broadcast (&webhooks->idle);
@@ -86,23 +89,25 @@ post (Endpoint *endpoint, void (*function) (Endpoint *, const char *, const char
   KrWebhooks *webhooks = endpoint->webhooks;
   gboolean full;
   GSource *source;
-  Call *call;
 
   g_mutex_lock (&webhooks->mutex);
   full = webhooks->posted >= MAX_POSTED;
-  if (!full)
+  if (!full) {
+    Call *call = g_new0 (Call, 1);
+
+    call->endpoint = endpoint;
+    call->function = function;
+    call->text = g_strdup (text);
+    call->other = g_strdup (other);
+    g_queue_push_tail (&webhooks->calls, call);
     webhooks->posted++;
+  }
   g_mutex_unlock (&webhooks->mutex);
   if (full)
     return FALSE;
-  call = g_new0 (Call, 1);
-  call->endpoint = endpoint;
-  call->function = function;
-  call->text = g_strdup (text);
-  call->other = g_strdup (other);
   source = g_idle_source_new ();
   g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, on_call, call, call_free);
+  g_source_set_callback (source, on_call, webhooks, NULL);
   g_source_attach (source, webhooks->context);
   g_source_unref (source);
   return TRUE;
@@ -431,6 +436,7 @@ kr_webhooks_new (const char *folder, KrWebhooksSay say, gpointer data)
   webhooks->data = data;
   g_mutex_init (&webhooks->mutex);
   g_cond_init (&webhooks->idle);
+  g_queue_init (&webhooks->calls);
   webhooks->endpoints =
       g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)endpoint_free);
   webhooks->store = kr_queue_store_new (folder, &store_callbacks, webhooks);
@@ -475,6 +481,7 @@ kr_webhooks_free (KrWebhooks *webhooks)
   /* In this order: the store calls into the thread of the client. */
   kr_queue_store_free (webhooks->store, KR_WEBHOOK_PATIENCE_US);
   kr_http_client_free (webhooks->client);
+  g_queue_clear_full (&webhooks->calls, (GDestroyNotify)call_free);
   g_hash_table_unref (webhooks->endpoints);
   g_mutex_clear (&webhooks->mutex);
   g_cond_clear (&webhooks->idle);
