@@ -176,7 +176,7 @@ kr_cmd_check (int argc, char **argv)
 {
   Check check = {0};
   const GOptionEntry entries[] = {
-      {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &check.set,
+      {"set", 's', 0, G_OPTION_ARG_FILENAME_ARRAY, &check.set,
        "give a variable a value; beats the environment and the file", "NAME=VALUE"},
       {"json", 0, 0, G_OPTION_ARG_NONE, &check.json, "write the result as JSON", NULL},
       {"quiet", 'q', 0, G_OPTION_ARG_NONE, &check.quiet,

@@ -276,7 +276,7 @@ kr_cmd_run (int argc, char **argv)
 {
   Run run = {0};
   const GOptionEntry entries[] = {
-      {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &run.set,
+      {"set", 's', 0, G_OPTION_ARG_FILENAME_ARRAY, &run.set,
        "give a variable a value; beats the environment and the file", "NAME=VALUE"},
       {"listen", 0, 0, G_OPTION_ARG_STRING, &run.listen,
        "where the status page, health and metrics are served; default 127.0.0.1:9478; \"none\" "

@@ -16,7 +16,7 @@ kr_cmd_worker (int argc, char **argv)
   g_auto (GStrv) set = NULL;
   g_autoptr (GHashTable) values = NULL;
   const GOptionEntry entries[] = {
-      {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &set, "set a variable of the file",
+      {"set", 's', 0, G_OPTION_ARG_FILENAME_ARRAY, &set, "set a variable of the file",
        "NAME=VALUE"},
       {NULL},
   };

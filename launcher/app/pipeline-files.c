@@ -196,6 +196,13 @@ kr_set_values_parse (char **set)
       fine = FALSE;
       continue;
     }
+    /* It goes on to the worker as JSON, and into a launch line. */
+    if (!g_utf8_validate (equals + 1, -1, NULL)) {
+      kr_command_error (KR_EXIT_CONFIG, "give it in UTF-8", "--set %s: the value is not UTF-8",
+                        name);
+      fine = FALSE;
+      continue;
+    }
     g_hash_table_replace (values, g_steal_pointer (&name), g_strdup (equals + 1));
   }
   return fine ? g_steal_pointer (&values) : NULL;
