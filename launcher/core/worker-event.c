@@ -13,6 +13,7 @@ static const char *const kind_names[] = {
     [KR_WORKER_EVENT_DISK] = "disk",
     [KR_WORKER_EVENT_FAILED] = "failed",
     [KR_WORKER_EVENT_STATE] = "state",
+    [KR_WORKER_EVENT_WARNING] = "warning",
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (kind_names) == KR_N_WORKER_EVENTS);
 

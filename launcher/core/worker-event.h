@@ -19,6 +19,7 @@ typedef enum {
   KR_WORKER_EVENT_DISK,          /* disk full, disk back, or a failed sync */
   KR_WORKER_EVENT_FAILED,        /* a pipeline gave up: layer 2's turn */
   KR_WORKER_EVENT_STATE,         /* a pipeline went to another state */
+  KR_WORKER_EVENT_WARNING,       /* an element has complained */
   KR_N_WORKER_EVENTS
 } KrWorkerEventKind;
 

@@ -42,6 +42,7 @@ filter (GstBus *bus, GstMessage *message, gpointer data)
   if (!atomic_load (&watch->freed)) {
     switch (GST_MESSAGE_TYPE (message)) {
     case GST_MESSAGE_ERROR:
+    case GST_MESSAGE_WARNING:
     case GST_MESSAGE_EOS:
     case GST_MESSAGE_ELEMENT:
     case GST_MESSAGE_LATENCY:

@@ -5,6 +5,7 @@
 
 #include <gst/base/gstbasesink.h>
 
+#include "launcher/core/complaints.h"
 #include "launcher/core/pipeline-policy.h"
 #include "launcher/engine/build.h"
 #include "launcher/engine/bus-watch.h"
@@ -36,6 +37,7 @@ struct _KrPipelineRunner {
 
   KrPipelinePolicy policy;
   KrCollector *collector;
+  KrComplaints *complaints;
   GSource *timer; /* policy.deadline */
   GQueue pending; /* of Pending */
   gboolean handling;
@@ -311,6 +313,28 @@ take_error (KrPipelineRunner *runner, GstMessage *message)
   }
 }
 
+/* What an element says without giving up. While a source is silent this is why: "wrong
+ * passphrase" tells more than "no data". */
+static void
+take_warning (KrPipelineRunner *runner, GstMessage *message)
+{
+  g_autofree char *text = kr_fault_text (message);
+  g_autofree char *more = NULL;
+  guint64 unsaid;
+  int index;
+  KrSourceWatch *watch = find_watch (runner, GST_MESSAGE_SRC (message), &index);
+
+  if (watch != NULL && kr_source_watch_is_silent (watch) &&
+      g_strcmp0 (runner->last_reason, text) != 0)
+    set_reason (runner, text);
+  if (!kr_complaints_take (runner->complaints, text, g_get_monotonic_time (), &unsaid))
+    return;
+  if (unsaid > 0)
+    more = g_strdup_printf ("%s (and %" G_GUINT64_FORMAT " times since it was last told)", text,
+                            unsaid);
+  tell (runner, KR_WORKER_EVENT_WARNING, more != NULL ? more : text, NULL);
+}
+
 /* It plays, or waits for nothing but its live sources. */
 static void
 note_started (KrPipelineRunner *runner)
@@ -389,6 +413,9 @@ take_message (GstMessage *message, gpointer data)
   switch (GST_MESSAGE_TYPE (message)) {
   case GST_MESSAGE_ERROR:
     take_error (runner, message);
+    break;
+  case GST_MESSAGE_WARNING:
+    take_warning (runner, message);
     break;
   case GST_MESSAGE_EOS:
     feed (runner, KR_PIPELINE_EVENT_EOS, 0, NULL);
@@ -725,6 +752,7 @@ kr_pipeline_runner_new (const KrPipelineSpec *spec, GstClock *clock,
   runner->data = data;
   runner->context = g_main_context_ref_thread_default ();
   g_queue_init (&runner->pending);
+  runner->complaints = kr_complaints_new ();
   runner->collector = kr_collector_new (spec->name, spec->camera, on_collected, runner);
   runner->last_reason = g_strdup ("");
   runner->last_recovery_s = -1;
@@ -745,6 +773,7 @@ kr_pipeline_runner_free (KrPipelineRunner *runner)
   }
   g_queue_clear_full (&runner->pending, (GDestroyNotify)pending_free);
   kr_collector_free (runner->collector);
+  kr_complaints_free (runner->complaints);
   kr_pipeline_policy_clear (&runner->policy);
   gst_object_unref (runner->clock);
   g_main_context_unref (runner->context);

@@ -398,6 +398,8 @@ post_now (KrPost *self)
                               gst_message_new_request_state (object, GST_STATE_PLAYING));
   } else if (g_str_equal (self->what, "end")) {
     gst_element_post_message (element, gst_message_new_request_state (object, GST_STATE_NULL));
+  } else if (g_str_equal (self->what, "warning")) {
+    GST_ELEMENT_WARNING (self, RESOURCE, READ, ("Incorrect passphrase."), (NULL));
   } else {
     GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT, ("No room."), (NULL));
     return GST_FLOW_ERROR;

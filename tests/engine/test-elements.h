@@ -18,7 +18,7 @@ G_BEGIN_DECLS
  * krhang at=start|stop key=N times=N: a filter whose state change hangs, the first so many
  * times, until kr_test_release_hangs().
  *
- * krpost what=latency|clock-lost|buffering|pause|end|disk: a filter that posts such a message,
+ * krpost what=latency|clock-lost|buffering|pause|end|disk|warning: a filter that posts such a message,
  * once per process and reset, with its tenth buffer.
  *
  * krtestsink key=N: counts. */

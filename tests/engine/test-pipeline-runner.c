@@ -481,6 +481,20 @@ test_messages (void)
       "fakesrc sizetype=2 ! identity sleep-time=1000 ! krpost what=clock-lost ! krtestsink");
 }
 
+/* What an element says without giving up reaches whoever reads the log. */
+static void
+test_warnings_are_told (void)
+{
+  Fixture fixture;
+
+  fixture_init (&fixture, "krtestsrc ! krpost name=post what=warning ! krtestsink");
+  fixture_start (&fixture);
+  kr_test_wait (has_event (&fixture, "warning: post: Incorrect passphrase."), PATIENCE);
+  g_assert_cmpint (state (&fixture), ==, KR_PIPELINE_PLAYING);
+  fixture_stop (&fixture);
+  fixture_clear (&fixture);
+}
+
 static void
 test_asks_for_the_end (void)
 {
@@ -591,6 +605,7 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/runner/stop-without-pads", test_stop_without_pads);
   g_test_add_func ("/engine/runner/stop-closed", test_stop_with_a_closed_source);
   g_test_add_func ("/engine/runner/messages", test_messages);
+  g_test_add_func ("/engine/runner/warnings", test_warnings_are_told);
   g_test_add_func ("/engine/runner/asks-for-the-end", test_asks_for_the_end);
   g_test_add_func ("/engine/runner/full-disk", test_full_disk_holds);
   g_test_add_func ("/engine/runner/slow-pipeline", test_slow_pipeline_is_not_silent);
