@@ -271,6 +271,44 @@ read_reference (KrVariables *variables, const char *p, KrPlace place, char **ret
   return (gsize)(end - p) + 1;
 }
 
+/* Whether @text leaves a string in double quotes open behind it, with backslashes as
+ * gst-launch-1.0 reads them. @length: -1 = all of it */
+static gboolean
+leaves_quote_open (const char *text, gssize length, gboolean *ret_any)
+{
+  gboolean open = FALSE, any = FALSE;
+  gsize end = length >= 0 ? (gsize)length : strlen (text);
+  gsize i;
+
+  for (i = 0; i < end; i++) {
+    if (text[i] == '\\')
+      i++;
+    else if (text[i] == '"')
+      open = !open, any = TRUE;
+  }
+  if (ret_any != NULL)
+    *ret_any = any || i > end; /* a last backslash takes what follows along */
+  return open;
+}
+
+/* A quote in a value must not end the quotes around the reference: what is behind it would be
+ * read as elements, and named in messages although it may be half of a passphrase. */
+static gboolean
+fits_quotes (KrVariables *variables, const char *raw, gsize at, const char *name,
+             const char *value, KrPlace place)
+{
+  gboolean breaks_out;
+
+  leaves_quote_open (value, -1, &breaks_out);
+  if (!breaks_out || !leaves_quote_open (raw, (gssize)at, NULL))
+    return TRUE;
+  kr_problems_add (variables->problems, variables->path, place,
+                   g_strdup ("write \\\" for a quote that belongs to the value, \\\\ for a "
+                             "backslash at its end"),
+                   "the value of variable '%s' would end the quotes around it", name);
+  return FALSE;
+}
+
 static char *
 expand (KrVariables *variables, const KrEntry *entry, GArray *spans, gboolean *complete)
 {
@@ -297,7 +335,7 @@ expand (KrVariables *variables, const KrEntry *entry, GArray *spans, gboolean *c
     length = read_reference (variables, p, place, &name);
     value = length > 0 ? value_of (variables, name, place) : NULL;
     p += MAX (length, 2);
-    if (value == NULL) {
+    if (value == NULL || !fits_quotes (variables, raw, at, name, value, place)) {
       *complete = FALSE;
       continue; /* the text of the reference stays */
     }

@@ -290,6 +290,10 @@ static const Bad bad[] = {
     {P "  [Health]\n  Threshold = 1\n", 3, 3, "'[Health]' is indented", "first column"},
     {"[Pipeline a]\n  fakesrc\nLaunch = x\n", 2, 3, "no value to continue", "first column"},
     {"[Pipeline a]\nLaunch = x \\\n  y\n", 2, 12, "ends in '\\'", "by itself"},
+    {"[Variables]\nU = a\"secret b\n[Pipeline a]\nLaunch = x uri=\"${U}\"\n", 4, 17,
+     "'U' would end the quotes", "write \\\""},
+    {"[Variables]\nU = a\\\n[Pipeline a]\nLaunch = x uri=\"${U}${U}\"\n", 2, 6, "ends in '\\'",
+     "by itself"},
     {P "Camera = \377\n", 3, 10, "0xff is no UTF-8", "plain text"},
     {P "Camera = a\001\n", 3, 11, "0x01 is a control character", "plain text"},
 };
