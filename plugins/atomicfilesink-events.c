@@ -15,8 +15,8 @@ take_header (KrAtomicFileSink *self, GstCaps *caps)
   const GstStructure *structure = gst_caps_get_structure (caps, 0);
   const GValue *list = gst_structure_get_value (structure, "streamheader");
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autoptr (GBytes) before = g_steal_pointer (&self->header);
 
-  g_clear_pointer (&self->header, g_bytes_unref);
   if (list == NULL || !GST_VALUE_HOLDS_ARRAY (list))
     return;
   for (guint i = 0; i < gst_value_array_get_size (list); i++) {
@@ -32,6 +32,11 @@ take_header (KrAtomicFileSink *self, GstCaps *caps)
   }
   if (bytes->len > 0)
     self->header = g_byte_array_free_to_bytes (g_steal_pointer (&bytes));
+  /* Other streams than before, another codec: in one file they would be played by hardly any
+   * player, and found by no index. */
+  if (self->rotating && before != NULL && self->header != NULL &&
+      !g_bytes_equal (before, self->header))
+    kr_segment_cutter_cut_now (&self->cutter);
 }
 
 /* Formats with one index or size field for the whole file: a piece of it does not play. Muxers

@@ -14,8 +14,9 @@
  *
  * Files can be cut by media time, by size, on wall-clock boundaries, and on request
  * (#KrAtomicFileSink::split-now). A cut happens at a buffer without DELTA_UNIT, and every file
- * begins with the `streamheader` of the caps. Leftovers of a crash are repaired and finalised
- * when the element starts.
+ * begins with the `streamheader` of the caps. While files are cut by time or size, another
+ * `streamheader` begins a new file too. Leftovers of a crash are repaired and finalised when the
+ * element starts.
  *
  * ## Example launch line
  * |[

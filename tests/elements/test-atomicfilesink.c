@@ -431,6 +431,28 @@ test_new_header (void)
   assert_file (f, "000001", "NEW-c");
 }
 
+/* Other streams in the middle of the recording: they get a file of their own. */
+static void
+test_new_header_cuts (void)
+{
+  g_autoptr (Fixture) f = fixture_new ("{seq}", "max-size-bytes=1000000");
+  g_autoptr (GstCaps) same = caps_with_header ("OLD-");
+  g_autoptr (GstCaps) caps = caps_with_header ("NEW-");
+
+  fixture_play (f, "OLD-");
+  push (f, "a", 0, FALSE);
+  gst_pad_push_event (f->pad, gst_event_new_caps (same));
+  push (f, "b", 1, FALSE);
+  gst_pad_push_event (f->pad, gst_event_new_caps (caps));
+  push (f, "c", 2, TRUE);
+  push (f, "d", 3, FALSE);
+  push (f, "e", 4, FALSE);
+  eos (f);
+  assert_file (f, "000000", "OLD-abc");
+  assert_file (f, "000001", "NEW-de");
+  assert_list (f, "000000 000001");
+}
+
 static void
 test_lists_and_memories (void)
 {
@@ -756,6 +778,7 @@ main (int argc, char **argv)
   g_test_add_func ("/elements/atomicfilesink/rotation-is-exact", test_rotation_is_exact);
   g_test_add_func ("/elements/atomicfilesink/cuts", test_cuts);
   g_test_add_func ("/elements/atomicfilesink/new-header", test_new_header);
+  g_test_add_func ("/elements/atomicfilesink/new-header-cuts", test_new_header_cuts);
   g_test_add_func ("/elements/atomicfilesink/lists-and-memories", test_lists_and_memories);
   g_test_add_func ("/elements/atomicfilesink/seek-back", test_seek_back);
   g_test_add_func ("/elements/atomicfilesink/seek-while-rotating", test_seek_while_rotating);
