@@ -99,6 +99,29 @@ is_wrapped (GParamSpec *pspec, const char *value)
          value[0] == '-' && strcmp (value, "-1") != 0;
 }
 
+/* Elements only warn of a URI that they cannot take, and then wait for data from nowhere. The
+ * URI itself is not shown: it may hold a secret. */
+static void
+check_uri (const KrCheck *check, const char *word, const KrLaunchProperty *property)
+{
+  g_autoptr (GstElementFactory) factory = gst_element_factory_find (word);
+  const char *const *protocols =
+      factory != NULL ? gst_element_factory_get_uri_protocols (factory) : NULL;
+  g_autofree char *protocol = gst_uri_get_protocol (property->value);
+  GString *hint;
+
+  if (protocols == NULL || *property->value == '\0')
+    return;
+  for (guint i = 0; protocol != NULL && protocols[i] != NULL; i++)
+    if (g_ascii_strcasecmp (protocol, protocols[i]) == 0)
+      return;
+  hint = g_string_new ("it begins with ");
+  for (guint i = 0; protocols[i] != NULL; i++)
+    g_string_append_printf (hint, "%s%s://", i > 0 ? " or " : "", protocols[i]);
+  kr_check_complain (check, g_array_index (property->value_map, gsize, 0),
+                     g_string_free (hint, FALSE), "the URI is none that %s can take", word);
+}
+
 static void
 check_simple_value (const KrCheck *check, const char *word, const KrLaunchProperty *property,
                     GParamSpec *pspec)
@@ -143,6 +166,8 @@ check_value (const KrCheck *check, const char *word, const KrLaunchProperty *pro
     return;
   }
   check_simple_value (check, word, property, pspec);
+  if (pspec->value_type == G_TYPE_STRING && strcmp (pspec->name, "uri") == 0)
+    check_uri (check, word, property);
   /* splitmuxsink sink-factory=atomicfilesink and the like. */
   if (pspec->value_type == G_TYPE_STRING && g_str_has_suffix (pspec->name, "-factory") &&
       *property->value != '\0')
