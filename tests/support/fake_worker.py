@@ -55,7 +55,7 @@ label = pathlib.Path(config['path']).name.removesuffix('.pipeline')
 
 def note(word):
     with open(fake_dir / f'{label}.log', 'a') as log:
-        log.write(f'{os.getpid()} {time.monotonic():.3f} {word}\n')
+        log.write(f'{os.getpid()} {time.monotonic():.6f} {word}\n')
 
 
 def take_word():
