@@ -7,6 +7,7 @@ struct _KrGapMeter {
   gint64 last_data; /* 0 = none yet */
   guint worker;     /* that wrote it */
   guint64 restarts; /* of the pipeline then */
+  guint64 reconnects;
 
   gboolean open; /* a gap is */
   KrGapCause cause;
@@ -81,7 +82,26 @@ go_on (KrGapMeter *meter, const KrPipelineReport *report, guint worker)
   meter->last_data = report->last_buffer_utc_us;
   meter->worker = worker;
   meter->restarts = report->restarts;
+  /* One under way is looked at once it is over. */
+  if (report->sources_silent == 0)
+    meter->reconnects = report->reconnects;
   meter->open = FALSE;
+}
+
+/* A source that was silent between two samples, and is back, has told for how long. With
+ * several sources the others went on. */
+static gboolean
+was_reconnected (const KrGapMeter *meter, const KrPipelineReport *report, KrGap *gap)
+{
+  gint64 outage = (gint64)(report->last_recovery_s * G_TIME_SPAN_SECOND);
+
+  if (report->sources != 1 || report->sources_silent > 0 ||
+      report->reconnects == meter->reconnects || outage <= KR_GAP_MIN_US ||
+      outage > gap->end_utc_us - gap->start_utc_us)
+    return FALSE;
+  gap->end_utc_us = gap->start_utc_us + outage;
+  gap->cause = KR_GAP_SOURCE;
+  return TRUE;
 }
 
 gboolean
@@ -118,11 +138,12 @@ kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint wo
      * whole new worker or pipeline in between is. */
     gboolean renewed = worker != meter->worker || report->restarts != meter->restarts;
 
-    if (!renewed || gap.end_utc_us - gap.start_utc_us <= 2 * KR_GAP_MIN_US) {
+    if (renewed && gap.end_utc_us - gap.start_utc_us > 2 * KR_GAP_MIN_US) {
+      gap.cause = worker != meter->worker ? KR_GAP_WORKER : KR_GAP_PIPELINE;
+    } else if (renewed || !was_reconnected (meter, report, &gap)) {
       go_on (meter, report, worker);
       return FALSE;
     }
-    gap.cause = worker != meter->worker ? KR_GAP_WORKER : KR_GAP_PIPELINE;
   }
   go_on (meter, report, worker);
   if (gap.end_utc_us <= gap.start_utc_us)

@@ -48,6 +48,30 @@ pass (Fixture *f, guint seconds, gboolean data)
   return ended;
 }
 
+/* The source was away for 1.4 s, just between two reports. */
+static void
+test_a_short_outage_between_reports (Fixture *f, gconstpointer data)
+{
+  f->report->sources = 1;
+  pass (f, 10, TRUE);
+  f->now += S;
+  f->report->last_buffer_utc_us = f->now - 6 * S / 10;
+  g_assert_false (kr_gap_meter_sample (f->meter, f->report, f->worker, f->now, &f->gap));
+  f->now += S;
+  f->report->last_buffer_utc_us = f->now;
+  f->report->reconnects++;
+  f->report->last_recovery_s = 1.4;
+  g_assert_true (kr_gap_meter_sample (f->meter, f->report, f->worker, f->now, &f->gap));
+  g_assert_cmpint (f->gap.cause, ==, KR_GAP_SOURCE);
+  g_assert_cmpint (f->gap.end_utc_us - f->gap.start_utc_us, ==, 14 * S / 10);
+  g_assert_false (pass (f, 10, TRUE));
+  /* One of two sources: the other one went on. */
+  f->report->sources = 2;
+  f->report->reconnects++;
+  g_assert_false (pass (f, 10, TRUE));
+  g_assert_cmpuint (kr_gap_meter_recent (f->meter, f->now).count, ==, 1);
+}
+
 static double
 length (const KrGap *gap)
 {
@@ -183,6 +207,7 @@ main (int argc, char **argv)
   ADD ("steady", test_steady_data_leave_no_gap);
   ADD ("before-first-data", test_nothing_counts_before_the_first_data);
   ADD ("source", test_an_absent_source);
+  ADD ("short-outage", test_a_short_outage_between_reports);
   ADD ("pipeline", test_a_pipeline_without_data);
   ADD ("worker", test_a_worker_that_is_gone);
   ADD ("quick-replacement", test_a_quick_replacement_leaves_no_gap);
