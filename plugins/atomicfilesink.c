@@ -337,6 +337,6 @@ kr_atomic_file_sink_class_init (KrAtomicFileSinkClass *klass)
                                          "Writes files that have their final name only when "
                                          "they are complete, and survive crashes, "
                                          "kills, power cuts and full disks",
-                                         "keeprolling");
+                                         "The keeprolling developers");
   GST_DEBUG_CATEGORY_INIT (kr_atomic_file_sink_debug, "atomicfilesink", 0, "atomic file sink");
 }

@@ -151,8 +151,8 @@ live_get_type (void)
   static gsize type = 0;
   static const GEnumValue values[] = {
       {KR_LIVE_AUTO, "As the latency query tells", "auto"},
-      {KR_LIVE_YES, "Arrival times count", "yes"},
-      {KR_LIVE_NO, "Arrival times mean nothing", "no"},
+      {KR_LIVE_YES, "Arrival times count", "true"},
+      {KR_LIVE_NO, "Arrival times mean nothing", "false"},
       {0, NULL, NULL},
   };
 

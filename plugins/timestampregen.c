@@ -633,7 +633,7 @@ kr_timestamp_regen_class_init (KrTimestampRegenClass *class)
   gst_element_class_set_static_metadata (
       element_class, "Timestamp regenerator", "Generic",
       "Gives all streams of one source one continuous timeline, whatever the source does",
-      "keeprolling");
+      "The keeprolling developers");
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (live_get_type (), 0);
   gst_type_mark_as_plugin_api (gap_policy_get_type (), 0);

@@ -326,7 +326,7 @@ test_live_outage (void)
   gsize second;
   Run run;
 
-  run_begin (&run, "live=yes", GST_FORMAT_TIME, TRUE);
+  run_begin (&run, "live=true", GST_FORMAT_TIME, TRUE);
   gst_harness_use_testclock (run.harness);
   kr_ts_make_session (maker,
                       &(KrTsSession){.frames = 50, .start = 9000000, .frame_size = 1000});
@@ -375,8 +375,8 @@ test_properties (void)
       {"mode", "correct"},
       {"cc", "preserve"},
       {"cc", "repair-joins"},
-      {"live", "yes"},
-      {"live", "no"},
+      {"live", "true"},
+      {"live", "false"},
       {"live", "auto"},
       {"max-gap", "2000000000"},
       {"max-lag", "5000000000"},
