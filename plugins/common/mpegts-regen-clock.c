@@ -11,10 +11,8 @@
 /* Two stamps that jumped by as much as each other jumped together. */
 #define SAME_JUMP (KR_TS_STAMP_HZ / 10)
 /* Two clocks that differ by less agree that time has passed. */
-#define AGREEMENT G_GINT64_CONSTANT (500000000)
-#define OUTAGE    G_GINT64_CONSTANT (1000000000)
-/* A step of the PCR above this is a discontinuity to a decoder (TR 101 290, 2.3b). */
-#define SIGNAL_STEP    (KR_TS_PCR_HZ / 10)
+#define AGREEMENT      G_GINT64_CONSTANT (500000000)
+#define OUTAGE         G_GINT64_CONSTANT (1000000000)
 #define REGULAR_STEP   (KR_TS_STAMP_HZ / 25)
 #define MAX_LEAD       (10 * KR_TS_STAMP_HZ)
 #define MAX_COMPOSE    (10 * KR_TS_STAMP_HZ)
@@ -282,6 +280,7 @@ write_pcr (KrTsRegen *r, guint8 *p, guint8 *bytes, guint64 pcr, guint64 out, gbo
 static void
 note_pcr (KrTsRegen *r, KrProgram *program, guint64 pcr, guint64 out)
 {
+  program->ahead = 0;
   program->pcr_in = pcr;
   program->pcr_out = out;
   program->arrival = r->arrival;
@@ -358,7 +357,7 @@ kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid)
       out = (program->pcr_out + 300) % KR_TS_PCR_MODULUS;
       r->stats.nudged++;
     }
-    signal = (program->joining && step > SIGNAL_STEP) || program->signal;
+    signal = (program->joining && step > KR_TS_SIGNAL_STEP) || program->signal;
     program->signal = FALSE;
   }
   program->out_ticks += step;
@@ -385,7 +384,7 @@ kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid)
 static gint64
 lead_of (const KrProgram *program, guint64 out)
 {
-  return kr_ts_stamp_distance (out, program->pcr_out / 300);
+  return kr_ts_stamp_distance (out, program->pcr_out / 300) - program->ahead;
 }
 
 /* A stream in which PTS take turns because their DTS are missing: only coarse steps mean

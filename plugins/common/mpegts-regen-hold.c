@@ -14,6 +14,15 @@
 /* Arrivals further apart than this are not regular any more. */
 #define REGULAR_ARRIVAL G_GINT64_CONSTANT (100000000)
 
+static void
+flag_program (KrTsRegen *r, guint index)
+{
+  for (guint i = 0; i < r->n_programs; i++) {
+    if (index == i || index == KR_TS_NO_PROGRAM)
+      r->scan.programs[i].flagged = TRUE;
+  }
+}
+
 void
 kr_ts_scan_begin (KrTsRegen *r)
 {
@@ -30,15 +39,8 @@ kr_ts_scan_begin (KrTsRegen *r)
   for (guint i = 0; i < KR_TS_REGEN_PROGRAMS; i++)
     scan->programs[i] = (KrScanProgram){FALSE};
   kr_ts_tables_assign (scan->tables, r->tables);
-}
-
-static void
-flag_program (KrTsRegen *r, guint index)
-{
-  for (guint i = 0; i < r->n_programs; i++) {
-    if (index == i || index == KR_TS_NO_PROGRAM)
-      r->scan.programs[i].flagged = TRUE;
-  }
+  if (r->paused)
+    flag_program (r, KR_TS_NO_PROGRAM);
 }
 
 /* Which of our programs a program of the new tables is. */
@@ -326,6 +328,20 @@ join (KrTsRegen *r, guint index, gboolean all)
                      out / 300);
 }
 
+/* The session goes on behind a loss. Stamps that come before the PCR that tells so are measured
+ * against it all the same, and a step above what a decoder takes for regular is signalled. */
+static void
+go_on (KrTsRegen *r, guint index)
+{
+  KrProgram *program = r->programs[index];
+  gint64 step = step_of (program, &r->scan.programs[index]);
+
+  if (step <= MAX (KR_TS_SIGNAL_STEP, 2 * program->interval))
+    return;
+  program->ahead = step / 300;
+  program->signal = TRUE;
+}
+
 void
 kr_ts_scan_resolve (KrTsRegen *r)
 {
@@ -333,6 +349,7 @@ kr_ts_scan_resolve (KrTsRegen *r)
   gboolean all = scan->hint_pat || r->n_programs == 1;
   guint64 joined = 0;
 
+  r->paused = FALSE;
   for (guint i = 0; i < r->n_programs; i++) {
     KrProgram *program = r->programs[i];
     const KrScanProgram *seen = &scan->programs[i];
@@ -344,6 +361,8 @@ kr_ts_scan_resolve (KrTsRegen *r)
     } else if (!is_continuous (r, program, seen)) {
       join (r, i, all);
       joined |= G_GUINT64_CONSTANT (1) << i;
+    } else {
+      go_on (r, i);
     }
   }
   if (joined == 0 || !scan->new_tables)

@@ -42,6 +42,8 @@ is_suspicious (const KrTsRegen *r, const KrPid *s, const guint8 *p)
 {
   gboolean signalled = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0;
 
+  if (r->paused)
+    return TRUE;
   if ((s->flags & KR_PID_NOISY) != 0)
     return FALSE;
   if (signalled)
@@ -287,13 +289,15 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
     return KR_RUN_NEXT;
   }
   if ((guint64)g->position + (guint64)(p - g->base) >= r->settled && is_suspicious (r, s, p)) {
+    gboolean paused = r->paused;
+
     r->stats.holds++;
     if (!scan_ahead (r, g, p)) {
       r->hold = KR_HOLD_JOIN;
       return KR_RUN_HOLD;
     }
     /* A muxer that does not count on some side channel must not cost a look ahead each time. */
-    if (!r->discont && (s->flags & (KR_PID_TABLE | KR_PID_LISTED)) == 0)
+    if (!r->discont && !paused && (s->flags & (KR_PID_TABLE | KR_PID_LISTED)) == 0)
       s->flags |= KR_PID_NOISY;
     mark_discont (r, g, p);
   }
@@ -350,12 +354,13 @@ kr_ts_regen_run (KrTsRegen *r, KrRegion *g, guint8 *p, KrRun *ret_result)
 {
   KrPid *pids = r->pids;
   guint8 *end = g->end;
+  gboolean paused = r->paused;
 
   while (p < end) {
     guint32 header = load_header (p);
     KrPid *s = &pids[header >> 8 & 0x1fff];
 
-    if (G_LIKELY ((header & KR_TS_HEADER_MASK) == s->expect)) {
+    if (G_LIKELY ((header & KR_TS_HEADER_MASK) == s->expect && !paused)) {
       s->counter = header & 0x0f;
       s->expect = KR_TS_HEADER_FAST | ((header + 1) & 0x0f);
       if (G_UNLIKELY (s->rewrite))
@@ -367,6 +372,7 @@ kr_ts_regen_run (KrTsRegen *r, KrRegion *g, guint8 *p, KrRun *ret_result)
         *ret_result = result;
         return p;
       }
+      paused = r->paused;
     }
     p += KR_TS_PACKET_SIZE;
   }

@@ -13,6 +13,8 @@ G_BEGIN_DECLS
 /* Matches no header: the mask leaves some of its bits out. */
 #define KR_TS_NO_HEADER 0xffffffffu
 #define KR_TS_N_EPOCHS  4
+/* A step of the PCR above this is a discontinuity to a decoder (TR 101 290, 2.3b). */
+#define KR_TS_SIGNAL_STEP (KR_TS_PCR_HZ / 10)
 /* Programs with a timeline of their own; any others pass untouched. */
 #define KR_TS_REGEN_PROGRAMS 64
 
@@ -83,6 +85,7 @@ typedef struct {
   gboolean await_pmt; /* the session's PMT has not come yet */
   gboolean waiting;   /* for a keyframe */
   gboolean signal;    /* the next PCR that goes out follows a gap */
+  gint64 ahead;       /* ticks of 90 kHz by which it is known to be later than the last */
   guint64 offset;     /* 90 kHz */
   guint64 pcr_in, pcr_out;
   gint64 out_ticks; /* 27 MHz since the first PCR, unwrapped */
@@ -220,6 +223,7 @@ struct _KrTsRegen {
   guint64 position; /* packets' bytes taken so far */
   guint64 settled;  /* up to here joins are decided */
   gboolean discont; /* for the next piece */
+  gboolean paused;  /* nothing came for a while: the next packet may begin a session */
   GBytes *header;   /* as kr_ts_regen_get_header() gives it */
   gboolean tables_changed;
 

@@ -13,6 +13,9 @@ G_DEFINE_QUARK (kr - ts - error - quark, kr_ts_error)
 /* Tables come every 100 ms, at most every 500 ms (ETSI TR 101 290). */
 #define START_HOLD_FACTOR 5
 
+/* Live data come more often than this. */
+#define PAUSE G_GINT64_CONSTANT (200000000)
+
 #define MESSAGE_INTERVAL G_GINT64_CONSTANT (1000000000)
 
 static const char *const event_names[] = {
@@ -127,7 +130,7 @@ kr_ts_regen_reset (KrTsRegen *r)
   r->synced = r->sized = FALSE;
   r->hold = KR_HOLD_NONE;
   g_byte_array_set_size (r->held, 0);
-  r->force = r->discont = r->tables_changed = FALSE;
+  r->force = r->discont = r->paused = r->tables_changed = FALSE;
   r->position = r->settled = 0;
   g_array_set_size (r->pieces, 0);
   g_array_set_size (r->events, 0);
@@ -314,6 +317,15 @@ release_hold (KrTsRegen *r, gboolean force)
   }
 }
 
+/* What has waited too long goes out by itself: bytes that come so late may belong to another
+ * session, and must not be looked at together with it. */
+static void
+end_late_holds (KrTsRegen *r)
+{
+  while (r->hold != KR_HOLD_NONE && r->held->len > 0 && hold_is_over (r))
+    release_hold (r, TRUE);
+}
+
 /* Adds packets to what is held until it is decided; returns the first that was not taken. */
 static guint8 *
 hold_take (KrTsRegen *r, guint8 *p, guint8 *end)
@@ -486,6 +498,16 @@ clear_output (KrTsRegen *r)
   g_array_set_size (r->events, 0);
 }
 
+/* A source that was silent may have begun anew meanwhile, whatever its counters say: one in 16
+ * goes on by chance. */
+static void
+note_pause (KrTsRegen *r)
+{
+  if (r->arrival != KR_TS_NO_TIME && r->last_arrival != KR_TS_NO_TIME &&
+      r->arrival - r->last_arrival > PAUSE)
+    r->paused = TRUE;
+}
+
 gboolean
 kr_ts_regen_push (KrTsRegen *r, guint8 *data, gsize size, gint64 arrival, KrTsHint hints,
                   GError **error)
@@ -495,6 +517,8 @@ kr_ts_regen_push (KrTsRegen *r, guint8 *data, gsize size, gint64 arrival, KrTsHi
   clear_output (r);
   r->arrival = r->config.live ? arrival : KR_TS_NO_TIME;
   r->stats.bytes_in += size;
+  end_late_holds (r);
+  note_pause (r);
   if ((hints & KR_TS_HINT_DISCONT) != 0 && r->position > 0)
     r->discont = TRUE;
   if (!r->has_base && arrival != KR_TS_NO_TIME && r->config.live && r->position == 0)
