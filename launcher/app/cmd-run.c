@@ -295,6 +295,7 @@ kr_cmd_run (int argc, char **argv)
       {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run.arguments, NULL, NULL},
       {NULL},
   };
+  g_autofree char **words = g_memdup2 (argv, sizeof *argv * ((gsize)argc + 1));
   int code = KR_EXIT_USAGE;
 
   if (kr_command_options (
@@ -306,6 +307,7 @@ kr_cmd_run (int argc, char **argv)
           "file, 66 file missing, 69 source\nunavailable (with Restart=no), 75 a file was not "
           "finished in time, 78 configuration.",
           &argc, &argv)) {
+    kr_command_hide (words, run.set);
     kr_log_setup (NULL);
     signal (SIGPIPE, SIG_IGN);
     run.manager = kr_service_manager_new ();

@@ -37,6 +37,16 @@ int kr_cmd_worker (int argc, char **argv);
 gboolean kr_command_options (const GOptionEntry *entries, const char *arguments,
                              const char *description, int *argc, char ***argv);
 
+/**
+ * kr_command_hide:
+ * @words: (array zero-terminated=1): the words of the command line, as main() got them
+ * @values: (array zero-terminated=1) (nullable): copies of what was given to an option
+ *
+ * Overwrites the secrets among @values where they stand in @words: everybody on the machine can
+ * read the command line of a process that runs for months.
+ */
+void kr_command_hide (char **words, char **values);
+
 /* Prints "keeprolling: MESSAGE" and "  hint: HINT" to stderr; returns @code. @hint may be NULL.
  */
 int kr_command_error (KrExitCode code, const char *hint, const char *format, ...)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "launcher/core/nearest.h"
+#include "launcher/core/redact.h"
 
 int
 kr_command_error (KrExitCode code, const char *hint, const char *format, ...)
@@ -80,4 +81,27 @@ kr_command_options (const GOptionEntry *entries, const char *arguments, const ch
     kr_command_error (KR_EXIT_USAGE, hint, "%s: %s", command, error->message);
   }
   return fine;
+}
+
+static void
+hide_value (char *word, const char *value, const char *clean)
+{
+  gsize room = strlen (value);
+  char *at = word + strlen (word) - room;
+
+  memset (at, '\0', room);
+  memcpy (at, clean, MIN (room, strlen (clean)));
+}
+
+void
+kr_command_hide (char **words, char **values)
+{
+  for (guint i = 0; values != NULL && values[i] != NULL; i++) {
+    g_autofree char *clean = kr_redact (values[i]);
+
+    /* "--set", "NAME=VALUE" as well as "--set=NAME=VALUE" and "-sNAME=VALUE". */
+    for (char **word = words; *word != NULL && strcmp (clean, values[i]) != 0; word++)
+      if (g_str_has_suffix (*word, values[i]))
+        hide_value (*word, values[i], clean);
+  }
 }

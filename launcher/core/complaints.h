@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef struct _KrComplaints KrComplaints;
 
 /* The same words are news again after this. */
-#define KR_COMPLAINTS_REPEAT_US (5 * G_TIME_SPAN_MINUTE)
+#define KR_COMPLAINTS_REPEAT_US (30 * G_TIME_SPAN_MINUTE)
 /* At most so many lines a minute, whatever the words. */
 #define KR_COMPLAINTS_PER_MINUTE 6
 /* So many texts are told apart; the one that was said longest ago makes room. */

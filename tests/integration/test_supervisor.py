@@ -344,15 +344,16 @@ def secrets_stay_out(t):
     """Of the log, and of every command line, also that of the check."""
     path = t.dir / 'cam.pipeline'
     path.write_text('[Pipeline record]\nLaunch = srtsrc uri="srt://127.0.0.1:1?passphrase='
-                    '${SECRET_ONE}" ! fakesink\n')
+                    '${SECRET_ONE}" ! fakesink srtsrc uri="${URI}" ! fakesink\n')
     (t.dir / 'cam.plan').write_text('crash:0.2 ok')
-    # given by the environment: what the user writes on a command line is theirs
-    supervisor = start(t, path, SECRET_ONE='verysecretpassphrase')
+    supervisor = start(t, path, SECRET_ONE='verysecretpassphrase',
+                       set={'URI': 'srt://127.0.0.1:2?passphrase=alsoverysecret&pbkeylen=16'})
     seen = set()
 
     def look():
         for proc in pathlib.Path('/proc').iterdir():
-            if proc.name.isdigit():
+            # what the user wrote is there until it has been read
+            if proc.name.isdigit() and int(proc.name) != supervisor.pid:
                 try:
                     if str(t.dir).encode() in (proc / 'environ').read_bytes():
                         seen.add((proc / 'cmdline').read_bytes())
@@ -361,6 +362,7 @@ def secrets_stay_out(t):
         return len(Log(t, 'cam').starts()) == 2
 
     t.wait(look, 'a second worker')
+    seen.add(pathlib.Path(f'/proc/{supervisor.pid}/cmdline').read_bytes())
     stop(t, supervisor)
     check(seen and not [words for words in seen if b'verysecret' in words], seen)
     check('verysecret' not in supervisor.output(), supervisor.output())
