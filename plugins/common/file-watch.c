@@ -41,6 +41,7 @@ struct _KrFileWatch {
 
   /* follow: an O_PATH descriptor of the announced file, -1 until it could be opened */
   int fd;
+  guint strangers; /* WATCH_FOLLOW: looks in a row that found another file at the path */
 };
 
 static KrFileWatch *
@@ -279,6 +280,21 @@ kr_file_watch_follow (KrFileWatch *watch, const char *path, guint64 generation)
   watch->generation = generation;
   watch->file = KR_GROWTH_FILE_ABSENT;
   watch->bytes = 0;
+  watch->strangers = 0;
+}
+
+/* Whether another file has taken the place of the one that is written. For a moment that can be
+ * its successor under the same name, while the news of the rename is on its way. */
+static gboolean
+is_replaced (KrFileWatch *watch, const struct stat *own)
+{
+  struct stat st;
+
+  if (lstat (watch->path, &st) == 0 && (st.st_ino != own->st_ino || st.st_dev != own->st_dev))
+    watch->strangers++;
+  else
+    watch->strangers = 0;
+  return watch->strangers > 1;
 }
 
 static void
@@ -295,7 +311,7 @@ look_at_followed (KrFileWatch *watch)
     return; /* renamed already: the news of it is on its way */
   if (fstat (watch->fd, &st) != 0)
     return;
-  if (st.st_nlink > 0)
+  if (st.st_nlink > 0 && !is_replaced (watch, &st))
     see (watch, &st);
   else
     look_at_path (watch);

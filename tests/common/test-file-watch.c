@@ -252,6 +252,9 @@ test_follow (void)
   /* Another one takes the temporary name: still the same file for us. */
   grow (temp, 99);
   g_assert_cmpuint (look (watch).file_bytes, ==, 15);
+  /* No news of a rename a look later: then ours has been moved away, and that one is not it. */
+  g_assert_cmpuint (look (watch).file_bytes, ==, 99);
+  g_assert_cmpuint (look (watch).file_inode, !=, sample.file_inode);
 
   kr_file_watch_follow (watch, next, 2);
   assert_absent (watch);
