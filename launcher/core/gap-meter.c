@@ -96,10 +96,11 @@ was_reconnected (const KrGapMeter *meter, const KrPipelineReport *report, KrGap 
   gint64 outage = (gint64)(report->last_recovery_s * G_TIME_SPAN_SECOND);
 
   if (report->sources != 1 || report->sources_silent > 0 ||
-      report->reconnects == meter->reconnects || outage <= KR_GAP_MIN_US ||
-      outage > gap->end_utc_us - gap->start_utc_us)
+      report->reconnects == meter->reconnects || outage <= KR_GAP_MIN_US)
     return FALSE;
-  gap->end_utc_us = gap->start_utc_us + outage;
+  /* Measured at the source; the last data may have come a little later where they are written.
+   */
+  gap->end_utc_us = MIN (gap->end_utc_us, gap->start_utc_us + outage);
   gap->cause = KR_GAP_SOURCE;
   return TRUE;
 }

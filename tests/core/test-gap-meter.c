@@ -65,11 +65,18 @@ test_a_short_outage_between_reports (Fixture *f, gconstpointer data)
   g_assert_cmpint (f->gap.cause, ==, KR_GAP_SOURCE);
   g_assert_cmpint (f->gap.end_utc_us - f->gap.start_utc_us, ==, 14 * S / 10);
   g_assert_false (pass (f, 10, TRUE));
+  /* The file saw less of it than the source. */
+  f->now += S;
+  f->report->last_buffer_utc_us += 138 * S / 100;
+  f->report->reconnects++;
+  g_assert_true (kr_gap_meter_sample (f->meter, f->report, f->worker, f->now, &f->gap));
+  g_assert_cmpint (f->gap.end_utc_us - f->gap.start_utc_us, ==, 138 * S / 100);
+  f->now += S;
   /* One of two sources: the other one went on. */
   f->report->sources = 2;
   f->report->reconnects++;
   g_assert_false (pass (f, 10, TRUE));
-  g_assert_cmpuint (kr_gap_meter_recent (f->meter, f->now).count, ==, 1);
+  g_assert_cmpuint (kr_gap_meter_recent (f->meter, f->now).count, ==, 2);
 }
 
 static double
