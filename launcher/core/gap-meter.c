@@ -82,9 +82,7 @@ go_on (KrGapMeter *meter, const KrPipelineReport *report, guint worker)
   meter->last_data = report->last_buffer_utc_us;
   meter->worker = worker;
   meter->restarts = report->restarts;
-  /* One under way is looked at once it is over. */
-  if (report->sources_silent == 0)
-    meter->reconnects = report->reconnects;
+  meter->reconnects = report->reconnects;
   meter->open = FALSE;
 }
 
@@ -141,6 +139,9 @@ kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint wo
 
     if (renewed && gap.end_utc_us - gap.start_utc_us > 2 * KR_GAP_MIN_US) {
       gap.cause = worker != meter->worker ? KR_GAP_WORKER : KR_GAP_PIPELINE;
+    } else if (!renewed && report->sources == 1 && report->sources_silent > 0 &&
+               report->reconnects != meter->reconnects) {
+      return FALSE; /* data, but not yet the news of how long there were none: next time */
     } else if (renewed || !was_reconnected (meter, report, &gap)) {
       go_on (meter, report, worker);
       return FALSE;

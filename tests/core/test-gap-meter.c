@@ -71,12 +71,23 @@ test_a_short_outage_between_reports (Fixture *f, gconstpointer data)
   f->report->reconnects++;
   g_assert_true (kr_gap_meter_sample (f->meter, f->report, f->worker, f->now, &f->gap));
   g_assert_cmpint (f->gap.end_utc_us - f->gap.start_utc_us, ==, 138 * S / 100);
+  /* Its data are there a report before the news of its return. */
+  f->now += S;
+  f->report->last_buffer_utc_us += 145 * S / 100;
+  f->report->reconnects++;
+  f->report->sources_silent = 1;
+  g_assert_false (kr_gap_meter_sample (f->meter, f->report, f->worker, f->now, &f->gap));
+  f->now += S;
+  f->report->last_buffer_utc_us += S;
+  f->report->sources_silent = 0;
+  g_assert_true (kr_gap_meter_sample (f->meter, f->report, f->worker, f->now, &f->gap));
+  g_assert_cmpint (f->gap.end_utc_us - f->gap.start_utc_us, ==, 14 * S / 10);
   f->now += S;
   /* One of two sources: the other one went on. */
   f->report->sources = 2;
   f->report->reconnects++;
   g_assert_false (pass (f, 10, TRUE));
-  g_assert_cmpuint (kr_gap_meter_recent (f->meter, f->now).count, ==, 2);
+  g_assert_cmpuint (kr_gap_meter_recent (f->meter, f->now).count, ==, 3);
 }
 
 static double
