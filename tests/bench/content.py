@@ -34,6 +34,19 @@ def feed(context):
         "-c:a", "aac", "-b:a", "128k", "-muxrate", "8000k", "-f", "mpegts"], context.env)
 
 
+def small(context):
+    """The same at 1 Mb/s, for many recordings at once."""
+    context.need_program("ffmpeg")
+    return _make(os.path.join(context.cache, "feed-1m.ts"), [
+        "ffmpeg", "-nostdin", "-v", "error", "-y",
+        "-f", "lavfi", "-i", f"testsrc2=size=640x360:rate=25:duration={SECONDS}",
+        "-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={SECONDS}",
+        "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p",
+        "-b:v", "760k", "-minrate", "760k", "-maxrate", "760k", "-bufsize", "380k",
+        "-x264-params", "nal-hrd=cbr:keyint=25:min-keyint=25:scenecut=0",
+        "-c:a", "aac", "-b:a", "96k", "-muxrate", "1000k", "-f", "mpegts"], context.env)
+
+
 def large(context):
     """250 MB of the same."""
     return _make(os.path.join(context.cache, "large-8m.ts"), [
