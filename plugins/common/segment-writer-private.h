@@ -73,14 +73,16 @@ struct _KrSegmentWriter {
 
 void kr_segment_writer_emit (KrSegmentWriter *writer, KrWriterEvent *event);
 void kr_segment_writer_fail (KrSegmentWriter *writer, const KrIoError *error, char *text);
+gboolean kr_segment_writer_may_rewrite (KrSegmentWriter *writer);
+void kr_segment_writer_release_kept (KrSegmentWriter *writer);
+
+/* segment-writer-file.c */
 gboolean kr_segment_writer_open (KrSegmentWriter *writer, KrIoError *ret_error);
 gboolean kr_segment_writer_sync (KrSegmentWriter *writer, KrIoError *ret_error);
 void kr_segment_writer_close (KrSegmentWriter *writer, const char *reason, gint64 utc_end_us);
 void kr_segment_writer_finalise (KrSegmentWriter *writer, const char *reason, gboolean synced,
                                  gint64 utc_end_us);
 gboolean kr_segment_writer_discard_empty (KrSegmentWriter *writer);
-gboolean kr_segment_writer_may_rewrite (KrSegmentWriter *writer);
-void kr_segment_writer_release_kept (KrSegmentWriter *writer);
 
 /* segment-writer-trouble.c */
 void kr_segment_writer_hold (KrSegmentWriter *writer, const KrIoError *error);
