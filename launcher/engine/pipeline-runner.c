@@ -14,13 +14,11 @@
 #include "launcher/engine/engine.h"
 #include "launcher/engine/fault.h"
 #include "launcher/engine/pad-keeper.h"
-#include "launcher/engine/source-watch.h"
+#include "launcher/engine/source-set.h"
 #include "plugins/common/messages.h"
 
 /* A file that still does not grow this long after all sources deliver again is our fault. */
 #define STALL_GRACE_US (5 * G_TIME_SPAN_SECOND)
-/* Sources of one pipeline that can be held back at a start; the others are simply started. */
-#define MAX_HELD 64
 
 typedef struct {
   KrPipelineEvent event;
@@ -37,6 +35,7 @@ struct _KrPipelineRunner {
 
   KrPipelinePolicy policy;
   KrCollector *collector;
+  KrSourceSet *sources;
   KrComplaints *complaints;
   GSource *timer; /* policy.deadline */
   GQueue pending; /* of Pending */
@@ -51,18 +50,10 @@ struct _KrPipelineRunner {
   GSource *drain_timer;
   gboolean start_pending; /* its state change has not returned */
   gboolean plays;         /* it has been PLAYING */
-  int failed_source;      /* which one has spoilt the start, -1 = none */
-  char *failed_source_text;
-  gboolean stuck;       /* something in it hangs: do not wait for its teardown */
-  gint64 flowing_since; /* all sources deliver; G_MAXINT64 = they do not */
+  gboolean stuck;         /* something in it hangs: do not wait for its teardown */
 
-  gboolean held[MAX_HELD]; /* sources that would spoil the start of the others */
-  gint64 fault_at;         /* the fault whose end has not been reported; 0 = none */
-  guint64 received_before; /* by incarnations that are gone */
-  guint64 buffers_before;
-  guint64 reconnects;
+  gint64 fault_at; /* the fault whose end has not been reported; 0 = none */
   guint64 abandoned;
-  gint64 last_data_utc_us;
   char *last_reason;
   double last_recovery_s;
 };
@@ -164,36 +155,15 @@ note_recovery (KrPipelineRunner *runner)
 
 /* --- sources -------------------------------------------------------------------------- */
 
-static GPtrArray *
-watches (KrPipelineRunner *runner)
-{
-  return kr_build_get_watches (runner->build);
-}
-
-static gboolean
-any_silent (KrPipelineRunner *runner)
-{
-  GPtrArray *array = watches (runner);
-
-  for (guint i = 0; i < array->len; i++)
-    if (kr_source_watch_is_silent (g_ptr_array_index (array, i)))
-      return TRUE;
-  return FALSE;
-}
-
 static void
 update_flow (KrPipelineRunner *runner)
 {
-  gboolean silent;
-
   if (runner->build == NULL)
     return;
-  silent = any_silent (runner);
-  if (silent)
-    runner->flowing_since = G_MAXINT64;
-  else if (runner->flowing_since == G_MAXINT64)
-    runner->flowing_since = g_get_monotonic_time ();
-  feed (runner, silent ? KR_PIPELINE_EVENT_SILENT : KR_PIPELINE_EVENT_FLOWING, 0, NULL);
+  feed (runner,
+        kr_source_set_update_flow (runner->sources) ? KR_PIPELINE_EVENT_FLOWING
+                                                    : KR_PIPELINE_EVENT_SILENT,
+        0, NULL);
 }
 
 static void
@@ -201,11 +171,9 @@ on_source (KrSourceWatch *watch, KrSourceWatchEvent event, const char *text, dou
            gpointer data)
 {
   KrPipelineRunner *runner = data;
-  guint index;
 
   switch (event) {
   case KR_SOURCE_WATCH_LOST:
-    runner->reconnects++;
     set_reason (runner, text);
     tell (runner, KR_WORKER_EVENT_RECONNECT, text, NULL);
     break;
@@ -216,8 +184,6 @@ on_source (KrSourceWatch *watch, KrSourceWatchEvent event, const char *text, dou
     tell_recovery (runner, text, seconds);
     /* fall through */
   case KR_SOURCE_WATCH_FIRST:
-    if (g_ptr_array_find (watches (runner), watch, &index) && index < MAX_HELD)
-      runner->held[index] = FALSE;
     note_recovery (runner);
     break;
   case KR_SOURCE_WATCH_STUCK:
@@ -229,22 +195,6 @@ on_source (KrSourceWatch *watch, KrSourceWatchEvent event, const char *text, dou
     return;
   }
   update_flow (runner);
-}
-
-static KrSourceWatch *
-find_watch (KrPipelineRunner *runner, GstObject *object, int *ret_index)
-{
-  GPtrArray *array = watches (runner);
-
-  for (guint i = 0; i < array->len; i++) {
-    KrSourceWatch *watch = g_ptr_array_index (array, i);
-
-    if (kr_source_watch_owns (watch, object)) {
-      *ret_index = (int)i;
-      return watch;
-    }
-  }
-  return NULL;
 }
 
 /* A bin goes on to PLAYING only when all its sinks have had data: with one feed absent every
@@ -265,22 +215,8 @@ free_sinks (GstBin *pipeline)
 static void
 watch_sources (KrPipelineRunner *runner)
 {
-  g_autoptr (GPtrArray) sources = kr_source_watch_find (kr_build_get_pipeline (runner->build));
-  guint n_held = 0;
-
-  for (guint i = 0; i < sources->len && i < MAX_HELD; i++)
-    n_held += runner->held[i];
-  for (guint i = 0; i < sources->len; i++) {
-    KrSourceWatch *watch =
-        kr_source_watch_new (g_ptr_array_index (sources, i), runner->spec->source_timeout_us,
-                             runner->spec->timeout_start_us, on_source, runner);
-
-    g_ptr_array_add (watches (runner), watch);
-    /* A pipeline without any live source would wait for the data of these: then all or none. */
-    if (i < MAX_HELD && runner->held[i] && n_held < sources->len)
-      kr_source_watch_hold_back (watch);
-  }
-  if (sources->len == 0)
+  kr_source_set_attach (runner->sources, runner->build);
+  if (kr_source_set_get_n_sources (runner->sources) == 0)
     return;
   runner->keepers = kr_pad_keeper_find (kr_build_get_pipeline (runner->build));
   free_sinks (kr_build_get_pipeline (runner->build));
@@ -293,8 +229,7 @@ take_error (KrPipelineRunner *runner, GstMessage *message)
 {
   g_autofree char *text = kr_fault_text (message);
   KrCause cause = kr_fault_cause (message);
-  int index = -1;
-  KrSourceWatch *watch = find_watch (runner, GST_MESSAGE_SRC (message), &index);
+  KrSourceWatch *watch = kr_source_set_find (runner->sources, GST_MESSAGE_SRC (message));
 
   if (watch == NULL || cause == KR_CAUSE_PIPELINE) {
     feed (runner, KR_PIPELINE_EVENT_FAULT, cause, text);
@@ -302,10 +237,7 @@ take_error (KrPipelineRunner *runner, GstMessage *message)
     /* Its EOS comes all the same, else the drain sends one behind it. */
   } else if (runner->start_pending) {
     /* Whether it spoils the start is known when the state change returns. */
-    if (runner->failed_source < 0) {
-      runner->failed_source = index;
-      runner->failed_source_text = g_strdup (text);
-    }
+    kr_source_set_blame (runner->sources, watch, text);
     if (cause == KR_CAUSE_CONFIG)
       feed (runner, KR_PIPELINE_EVENT_FAULT, cause, text);
   } else {
@@ -321,8 +253,7 @@ take_warning (KrPipelineRunner *runner, GstMessage *message)
   g_autofree char *text = kr_fault_text (message);
   g_autofree char *more = NULL;
   guint64 unsaid;
-  int index;
-  KrSourceWatch *watch = find_watch (runner, GST_MESSAGE_SRC (message), &index);
+  KrSourceWatch *watch = kr_source_set_find (runner->sources, GST_MESSAGE_SRC (message));
 
   if (watch != NULL && kr_source_watch_is_silent (watch) &&
       g_strcmp0 (runner->last_reason, text) != 0)
@@ -340,7 +271,7 @@ static void
 note_started (KrPipelineRunner *runner)
 {
   feed (runner, KR_PIPELINE_EVENT_STARTED, 0, NULL);
-  if (runner->build != NULL && watches (runner)->len == 0)
+  if (runner->build != NULL && kr_source_set_get_n_sources (runner->sources) == 0)
     note_recovery (runner);
 }
 
@@ -392,14 +323,15 @@ judge_stall (KrPipelineRunner *runner)
 {
   const char *stall = kr_collector_get_stall (runner->collector);
   g_autofree char *text = NULL;
+  gint64 flowing_since;
 
   if (stall == NULL || g_str_equal (stall, KR_STALL_NO_KEYFRAME) ||
       g_str_equal (stall, KR_STALL_BELOW_MIN_RATE) ||
       runner->policy.state != KR_PIPELINE_PLAYING ||
       kr_collector_report (runner->collector)->disk_full)
     return;
-  if (runner->flowing_since == G_MAXINT64 ||
-      g_get_monotonic_time () - runner->flowing_since < STALL_GRACE_US)
+  flowing_since = kr_source_set_get_flowing_since (runner->sources);
+  if (flowing_since == G_MAXINT64 || g_get_monotonic_time () - flowing_since < STALL_GRACE_US)
     return;
   text = g_strdup_printf ("the recording does not grow although data comes (%s)", stall);
   feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_PIPELINE, text);
@@ -467,24 +399,14 @@ end_drain (KrPipelineRunner *runner)
 static void
 drop_build (KrPipelineRunner *runner)
 {
-  GPtrArray *array;
-
   if (runner->build == NULL)
     return;
   end_drain (runner);
   kr_collector_detach (runner->collector);
-  array = watches (runner);
-  for (guint i = 0; i < array->len; i++) {
-    KrSourceWatch *watch = g_ptr_array_index (array, i);
-
-    runner->received_before += kr_source_watch_get_bytes (watch);
-    runner->buffers_before += kr_source_watch_get_buffers (watch);
-    kr_source_watch_stop (watch);
-  }
+  kr_source_set_detach (runner->sources);
   g_clear_pointer (&runner->bus, kr_bus_watch_free);
   g_clear_pointer (&runner->keepers, g_ptr_array_unref);
   g_clear_pointer (&runner->build, kr_build_unref);
-  g_clear_pointer (&runner->failed_source_text, g_free);
 }
 
 static void
@@ -503,11 +425,8 @@ on_torn_down (KrBuild *build, int result, gpointer data)
 static void
 tear_down (KrPipelineRunner *runner)
 {
-  GPtrArray *array = watches (runner);
-
   end_drain (runner);
-  for (guint i = 0; i < array->len; i++)
-    kr_source_watch_let_eos (g_ptr_array_index (array, i));
+  kr_source_set_let_eos (runner->sources);
   if (runner->stuck) {
     /* Waiting for it would only add its hang to the outage. */
     runner->abandoned++;
@@ -543,8 +462,8 @@ on_drain_tick (gpointer data)
 static gboolean
 source_is_dead (GstElement *element, gpointer data)
 {
-  int index;
-  KrSourceWatch *watch = find_watch (data, GST_OBJECT (element), &index);
+  KrPipelineRunner *runner = data;
+  KrSourceWatch *watch = kr_source_set_find (runner->sources, GST_OBJECT (element));
 
   return watch != NULL && kr_source_watch_is_dead (watch);
 }
@@ -552,10 +471,7 @@ source_is_dead (GstElement *element, gpointer data)
 static void
 drain (KrPipelineRunner *runner)
 {
-  GPtrArray *array = watches (runner);
-
-  for (guint i = 0; i < array->len; i++)
-    kr_source_watch_let_eos (g_ptr_array_index (array, i));
+  kr_source_set_let_eos (runner->sources);
   for (guint i = 0; runner->keepers != NULL && i < runner->keepers->len; i++)
     kr_pad_keeper_let_eos (g_ptr_array_index (runner->keepers, i));
   runner->drain = kr_drain_new (kr_build_get_pipeline (runner->build), source_is_dead, runner);
@@ -564,28 +480,22 @@ drain (KrPipelineRunner *runner)
   g_source_attach (runner->drain_timer, runner->context);
 }
 
-/* The state change has failed. If one of several live sources is to blame, the others need not
- * suffer: next time they start without it. */
 static void
 take_failed_start (KrPipelineRunner *runner)
 {
-  g_autofree char *text = g_steal_pointer (&runner->failed_source_text);
+  g_autofree char *text = kr_source_set_take_blame (runner->sources);
 
-  if (runner->failed_source < 0) {
+  if (text != NULL)
+    feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_SOURCE, text);
+  else
     feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_PIPELINE,
           "an element refused to start and did not say why");
-    return;
-  }
-  if (watches (runner)->len > 1 && runner->failed_source < MAX_HELD)
-    runner->held[runner->failed_source] = TRUE;
-  feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_SOURCE, text);
 }
 
 static void
 on_started (KrBuild *build, int result, gpointer data)
 {
   KrPipelineRunner *runner = data;
-  GPtrArray *array;
 
   if (runner->build != build)
     return;
@@ -600,15 +510,10 @@ on_started (KrBuild *build, int result, gpointer data)
     take_failed_start (runner);
     return;
   }
-  array = watches (runner);
-  for (guint i = 0; i < array->len; i++)
-    kr_source_watch_start (g_ptr_array_index (array, i));
-  if (runner->failed_source >= 0)
-    kr_source_watch_failed (g_ptr_array_index (array, runner->failed_source),
-                            runner->failed_source_text);
+  kr_source_set_start (runner->sources);
   /* A live pipeline counts as started now: it may wait long for the first data. */
-  if (runner->plays || kr_build_is_live (build) || array->len > 0 ||
-      result == GST_STATE_CHANGE_SUCCESS)
+  if (runner->plays || kr_build_is_live (build) ||
+      kr_source_set_get_n_sources (runner->sources) > 0 || result == GST_STATE_CHANGE_SUCCESS)
     note_started (runner);
 }
 
@@ -619,8 +524,6 @@ build (KrPipelineRunner *runner)
 
   runner->stuck = FALSE;
   runner->plays = FALSE;
-  runner->failed_source = -1;
-  runner->flowing_since = g_get_monotonic_time ();
   runner->build = kr_build_new (runner->spec->launch, runner->clock, &error);
   if (runner->build == NULL) {
     feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_CONFIG, error->message);
@@ -754,6 +657,8 @@ kr_pipeline_runner_new (const KrPipelineSpec *spec, GstClock *clock,
   g_queue_init (&runner->pending);
   runner->complaints = kr_complaints_new ();
   runner->collector = kr_collector_new (spec->name, spec->camera, on_collected, runner);
+  runner->sources =
+      kr_source_set_new (spec->source_timeout_us, spec->timeout_start_us, on_source, runner);
   runner->last_reason = g_strdup ("");
   runner->last_recovery_s = -1;
   runner->state_utc_us = g_get_real_time ();
@@ -772,6 +677,7 @@ kr_pipeline_runner_free (KrPipelineRunner *runner)
     drop_build (runner);
   }
   g_queue_clear_full (&runner->pending, (GDestroyNotify)pending_free);
+  kr_source_set_free (runner->sources);
   kr_collector_free (runner->collector);
   kr_complaints_free (runner->complaints);
   kr_pipeline_policy_clear (&runner->policy);
@@ -823,27 +729,6 @@ kr_pipeline_runner_get_io_age (KrPipelineRunner *runner)
   return kr_collector_get_io_age (runner->collector);
 }
 
-static void
-report_sources (KrPipelineRunner *runner, KrPipelineReport *report)
-{
-  GPtrArray *array = watches (runner);
-
-  report->sources = array->len;
-  for (guint i = 0; i < array->len; i++) {
-    KrSourceWatch *watch = g_ptr_array_index (array, i);
-    gint64 last = kr_source_watch_get_last_data (watch);
-
-    report->received_bytes += kr_source_watch_get_bytes (watch);
-    report->sources_silent += kr_source_watch_is_silent (watch);
-    if (last != 0)
-      runner->last_data_utc_us =
-          MAX (runner->last_data_utc_us, g_get_real_time () - (g_get_monotonic_time () - last));
-    if (g_str_has_prefix (G_OBJECT_TYPE_NAME (kr_source_watch_get_element (watch)),
-                          "GstSRTSrc"))
-      kr_collector_add_srt (report->source_stats, kr_source_watch_get_element (watch));
-  }
-}
-
 KrPipelineReport *
 kr_pipeline_runner_report (KrPipelineRunner *runner)
 {
@@ -854,15 +739,11 @@ kr_pipeline_runner_report (KrPipelineRunner *runner)
   report->since_utc_us = runner->state_utc_us;
   if (runner->policy.state == KR_PIPELINE_BACKOFF)
     report->next_start_utc_us = g_get_real_time () + runner->policy.deadline - now;
-  report->received_bytes = runner->received_before;
-  if (runner->build != NULL)
-    report_sources (runner, report);
-  report->last_buffer_utc_us = MAX (report->last_buffer_utc_us, runner->last_data_utc_us);
+  kr_source_set_report (runner->sources, report);
   report->restarts = runner->policy.restarts;
   for (guint i = 0; i < KR_N_CAUSES; i++)
     kr_pipeline_report_count (report->restart_causes, kr_cause_name (i),
                               runner->policy.restarts_by_cause[i]);
-  report->reconnects = runner->reconnects;
   report->abandoned = runner->abandoned;
   report->last_recovery_s = runner->last_recovery_s;
   g_free (report->last_reason);
