@@ -316,6 +316,20 @@ bend_pcr (KrTsRegen *r, KrProgram *program, guint64 pcr, gint64 step)
   return map_pcr (pcr, offset);
 }
 
+/* A demuxer measures PCRs against the stamp of the buffer they are in, and smooths the
+ * difference into its own stamps. Live there is one to a piece, so that there is none; from a
+ * file nothing is measured, and big blocks stay whole. */
+static void
+stamp_piece (KrTsRegen *r, KrRegion *g, guint8 *p)
+{
+  if (g->pcr != NULL && r->config.live)
+    kr_ts_region_cut (r, g, p);
+  if (g->pcr == NULL) {
+    g->pcr = p;
+    g->pcr_stamp = r->stamp;
+  }
+}
+
 void
 kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid)
 {
@@ -374,8 +388,8 @@ kr_ts_regen_pcr (KrTsRegen *r, KrRegion *g, guint8 *p, guint8 *bytes, guint pid)
   }
   program->has_pcr = TRUE;
   note_pcr (r, program, pcr, out);
-  if (p == g->start)
-    g->stamp = r->stamp;
+  if (program == r->programs[0])
+    stamp_piece (r, g, p);
   write_pcr (r, p, bytes, pcr, out, signal);
 }
 

@@ -130,7 +130,9 @@ typedef struct {
   GBytes *owner;
   guint8 *start;    /* first byte not passed on yet */
   guint64 position; /* of base in the stream of packets */
-  gint64 stamp;     /* of the piece that begins at start */
+  gint64 stamp;     /* of the piece that begins at start, unless a PCR in it tells */
+  guint8 *pcr;      /* packet with the first PCR from start on, or NULL */
+  gint64 pcr_stamp;
   guint flags;
 } KrRegion;
 

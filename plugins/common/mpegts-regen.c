@@ -195,12 +195,14 @@ kr_ts_regen_event (KrTsRegen *r, KrProgram *program, KrTsEventKind kind, gint64 
 void
 kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto)
 {
+  gboolean timed = g->pcr != NULL && g->pcr < upto;
+
   if (upto > g->start) {
     KrTsPiece piece = {
         .data = g->start,
         .size = (gsize)(upto - g->start),
         .owner = g->owner != NULL ? g_bytes_ref (g->owner) : NULL,
-        .stamp = g->stamp,
+        .stamp = timed ? g->pcr_stamp : g->stamp,
         .flags = g->flags,
     };
 
@@ -214,6 +216,8 @@ kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto)
   }
   g->start = upto;
   g->stamp = r->stamp;
+  if (timed)
+    g->pcr = NULL;
 }
 
 void

@@ -52,7 +52,7 @@ typedef struct {
   guint8 *data;
   gsize size;
   GBytes *owner; /* (nullable): what @data lies in; NULL: the caller's block */
-  gint64 stamp;  /* ns of running time, from the PCR; never goes back */
+  gint64 stamp;  /* ns of running time, that of the first PCR in it; never goes back */
   KrTsPieceFlags flags;
 } KrTsPiece;
 

@@ -526,6 +526,59 @@ count_apart (const guint8 *in, const guint8 *out, gsize size)
   return apart;
 }
 
+/* Live, a piece has at most one PCR, whose time is its stamp: a demuxer that measures one
+ * against the other finds no difference. */
+static void
+test_pieces_are_timed_by_their_pcr (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (KrTsMaker) anew = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  gint64 base = 0, now = SECOND;
+  guint64 first = 0;
+  guint timed = 0;
+  gsize done = 0;
+  Run run;
+
+  /* Frames of a packet: several PCRs to a block. */
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 75, .start = 900000, .frame_size = 100});
+  kr_ts_make_session (anew, &(KrTsSession){.frames = 75, .frame_size = 100});
+  g_byte_array_append (maker->bytes, anew->bytes->data, anew->bytes->len);
+  kr_ts_regen_config_init (&config);
+  config.live = TRUE;
+  run_begin (&run, &config);
+  for (gsize i = 0; i < maker->bytes->len; i += 1316, now += 40 * MSECOND) {
+    const KrTsPiece *pieces;
+    guint n;
+
+    push (&run, maker->bytes->data + i, MIN (1316, maker->bytes->len - i), now);
+    pieces = kr_ts_regen_get_pieces (run.regen, &n);
+    for (guint k = 0; k < n; k++) {
+      guint pcrs = 0;
+
+      for (gsize at = 0; at < pieces[k].size; at += KR_TS_PACKET_SIZE) {
+        const guint8 *p = run.out->data + done + at;
+        guint64 pcr;
+
+        if (kr_ts_pcr_offset (p) == 0)
+          continue;
+        pcr = kr_ts_read_pcr (p + kr_ts_pcr_offset (p));
+        if (timed++ == 0) {
+          first = pcr;
+          base = pieces[k].stamp;
+        }
+        g_assert_cmpuint (++pcrs, ==, 1);
+        g_assert_cmpint (
+            ABS (pieces[k].stamp - base - kr_ts_pcr_distance (pcr, first) * 1000 / 27), <=, 1);
+      }
+      done += pieces[k].size;
+    }
+  }
+  g_assert_cmpuint (timed, >, 140);
+  g_assert_cmpuint (run.events[KR_TS_EVENT_JUMP_BACK], ==, 1);
+  run_end (&run);
+}
+
 /* A source that dies anywhere and comes back anywhere in its new session, as live ones do: in
  * the middle of a frame, of a table, of whatever was being waited for. */
 typedef struct {
@@ -1028,6 +1081,7 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, &outages[i], test_any_cut_and_any_start);
   }
+  g_test_add_func ("/common/mpegts-regen/live/stamps", test_pieces_are_timed_by_their_pcr);
   g_test_add_func ("/common/mpegts-regen/live/loss", test_loss_both_clocks_agree);
   g_test_add_func ("/common/mpegts-regen/live/stall", test_stall_and_burst_is_untouched);
   g_test_add_func ("/common/mpegts-regen/live/lag", test_lag_is_resynced);
