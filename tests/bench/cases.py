@@ -312,7 +312,7 @@ def _watch(context, pids, folder):
     time.sleep(context.seconds(10))
     cpu = sum(map(measure.cpu_of, pids)) - cpu
     wall = time.monotonic() - wall
-    return Cost(cpu=cpu / wall, wall=wall, rss=sum(map(measure.rss_of, pids)),
+    return Cost(cpu=cpu / wall, wall=wall, rss=sum(map(measure.pss_of, pids)),
                 bytes=measure.folder_size(folder) - size)
 
 
@@ -338,5 +338,5 @@ CASES = [
          "filesink", [speed_column(), WRITES, rss_column()]),
     Case("memory", "Memory of a recording worker", memory, None, [], short=False),
     Case("fleet", "Many recordings of a feed of 1 Mb/s", fleet, None,
-         [PERCENT, ("memory, MiB (sum)", lambda cost: cost.rss / MIB)], short=False),
+         [PERCENT, ("memory, MiB (PSS, sum)", lambda cost: cost.rss / MIB)], short=False),
 ]

@@ -67,6 +67,15 @@ def cpu_of(pid):
     return time.clock_gettime((~pid << 3) | 2)
 
 
+def pss_of(pid):
+    """Memory in bytes, what processes share counted in parts: the fair measure of many."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
 def rss_of(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         for line in status:
