@@ -83,11 +83,12 @@ def environment(**extra):
 class Process:
     """A child in its own process group, its output in a file."""
 
-    def __init__(self, command, log, cwd=None, **env):
+    def __init__(self, command, log, cwd=None, pipe=False, **env):
         self.command = [str(word) for word in command]
         self.log = log
         with open(log, 'ab') as out:
-            self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out,
+            self.popen = subprocess.Popen(self.command, stdin=subprocess.PIPE if pipe else
+                                          subprocess.DEVNULL, stdout=out,
                                           stderr=subprocess.STDOUT, start_new_session=True,
                                           cwd=cwd, env=environment(**env))
         self.pid = self.popen.pid

@@ -5,164 +5,12 @@
 clock jumps, it falls silent, it restarts from zero, packets get lost. What is recorded has to have
 one timeline, and flash and beep have to stay together."""
 
-import fcntl
-import json
 import re
 import signal
-import socket
-import statistics
-import subprocess
-import threading
 import time
 
-from support import (BUILD, SCALE, check, environment, free_port, packets, run, test, tscheck)
-
-PACKET = 188
-MODULUS = 1 << 33
-RATE = 25
-SECONDS = 48
-
-
-def flash_clip():
-    """One flash of one frame and one beep of 40 ms at each half second of the clock; B-frames."""
-    folder = BUILD / 'test-media'
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f'flash-and-beep-{SECONDS}.ts'
-    with open(folder / f'{path.name}.lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.exists():
-            return path
-        part = path.with_suffix('.part')
-        flash = r"drawbox=c=white:t=fill:enable='lt(mod(t+0.5\,1)\,0.039)'"
-        beep = r"if(lt(mod(t+0.5\,1)\,0.04)\,0.8*sin(2*PI*1000*t)\,0)"
-        subprocess.run(
-            ['ffmpeg', '-v', 'error', '-y', '-nostdin', '-f', 'lavfi', '-i',
-             f'color=black:s=320x180:r={RATE},{flash}', '-f', 'lavfi', '-i',
-             f"aevalsrc='{beep}':s=48000", '-t', str(SECONDS), '-c:v', 'libx264', '-preset',
-             'veryfast', '-bf', '2', '-g', str(RATE), '-sc_threshold', '0', '-c:a', 'aac', '-f',
-             'mpegts', '-pcr_period', '20', '-muxdelay', '0.2', part],
-            check=True, env=environment())
-        part.rename(path)
-    return path
-
-
-# --- a transport stream with another clock --------------------------------------------------
-
-def read_stamp(packet, at):
-    return ((packet[at] >> 1 & 7) << 30 | packet[at + 1] << 22 | packet[at + 2] >> 1 << 15 |
-            packet[at + 3] << 7 | packet[at + 4] >> 1)
-
-
-def write_stamp(packet, at, value):
-    value %= MODULUS
-    packet[at] = packet[at] & 0xf1 | (value >> 30 & 7) << 1
-    packet[at + 1] = value >> 22 & 0xff
-    packet[at + 2] = value >> 14 & 0xfe | 1
-    packet[at + 3] = value >> 7 & 0xff
-    packet[at + 4] = value << 1 & 0xfe | 1
-
-
-def pcr_of(packet):
-    """In 90 kHz, or None."""
-    if packet[3] & 0x20 and packet[4] >= 7 and packet[5] & 0x10:
-        return (packet[6] << 25 | packet[7] << 17 | packet[8] << 9 | packet[9] << 1 |
-                packet[10] >> 7)
-    return None
-
-
-def shift(packet, ticks):
-    """Moves PCR, PTS and DTS of a packet."""
-    pcr = pcr_of(packet)
-    if pcr is not None:
-        pcr = (pcr + ticks) % MODULUS
-        packet[6:10] = (pcr >> 1).to_bytes(4, 'big')
-        packet[10] = packet[10] & 0x7f | (pcr & 1) << 7
-    payload = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
-    if packet[1] & 0x40 and packet[3] & 0x10 and payload + 19 <= PACKET and \
-            packet[payload:payload + 3] == b'\0\0\1' and packet[payload + 3] in (0xe0, 0xc0):
-        flags = packet[payload + 7]
-        for at, bit in (payload + 9, 0x80), (payload + 14, 0x40):
-            if flags & bit:
-                write_stamp(packet, at, read_stamp(packet, at) + ticks)
-
-
-class Feed(threading.Thread):
-    """Sends a clip in real time. troubles: (from second, to second, what) in the clip's time;
-    what is ('shift', seconds), 'silence' (nothing is sent) or 'loss' (every third datagram is)."""
-
-    def __init__(self, path, port, troubles):
-        super().__init__(daemon=True)
-        data = path.read_bytes()
-        self.packets = [data[at:at + PACKET] for at in range(0, len(data) - PACKET + 1, PACKET)]
-        self.address = ('127.0.0.1', port)
-        self.troubles = troubles
-        self.stopping = threading.Event()
-
-    def at(self, now):
-        found = [what for begin, end, what in self.troubles if begin <= now < end]
-        ticks = sum(round(what[1] * 90000) for what in found if what[0] == 'shift')
-        return ticks, 'silence' in found, 'loss' in found
-
-    def run(self):
-        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        first, now, datagram, number, began = None, 0.0, b'', 0, time.monotonic()
-        for packet in self.packets:
-            packet = bytearray(packet)
-            pcr = pcr_of(packet)
-            if pcr is not None:
-                first = pcr if first is None else first
-                now = (pcr - first) / 90000
-                if self.stopping.wait(max(0, began + now - time.monotonic())):
-                    return
-            ticks, silent, lossy = self.at(now)
-            shift(packet, ticks)
-            datagram += packet
-            if len(datagram) == 7 * PACKET:
-                number += 1
-                if not silent and not (lossy and number % 3):
-                    sender.sendto(datagram, self.address)
-                datagram = b''
-
-
-# --- what has been recorded ------------------------------------------------------------------
-
-def levels(graph, tag):
-    done = subprocess.run(['ffprobe', '-v', 'quiet', '-f', 'lavfi', '-i', graph, '-show_entries',
-                           f'frame=pts_time:frame_tags={tag}', '-of', 'json'],
-                          capture_output=True, text=True, env=environment(), check=False)
-    return [(float(frame['pts_time']), float(frame['tags'][tag]))
-            for frame in json.loads(done.stdout)['frames']
-            if tag in frame.get('tags', {}) and 'nan' not in frame['tags'][tag]]
-
-
-def rises(series, threshold):
-    found, loud = [], False
-    for stamp, level in series:
-        if level > threshold and not loud and (not found or stamp - found[-1] > 0.3):
-            found.append(stamp)
-        loud = level > threshold
-    return found
-
-
-def lip_sync(path):
-    """Sound - picture in ms, per flash that has its beep."""
-    flashes = rises(levels(f'movie={path}:f=mpegts,signalstats', 'lavfi.signalstats.YAVG'), 100)
-    beeps = rises(levels(f'amovie={path}:f=mpegts,asetnsamples=48:p=0,astats=metadata=1:reset=1',
-                         'lavfi.astats.Overall.RMS_level'), -35)
-    pairs = [(flash, min(beeps, key=lambda beep: abs(beep - flash))) for flash in flashes]
-    return [(flash, (beep - flash) * 1000) for flash, beep in pairs if abs(beep - flash) < 0.4]
-
-
-def check_rising(path, stream):
-    stamps = [dts if dts is not None else pts for pts, dts, _ in packets(path, stream)]
-    check(None not in stamps, f'{stream}: a packet without stamp')
-    wrong = [(round(a, 3), round(b, 3)) for a, b in zip(stamps, stamps[1:]) if b <= a]
-    check(not wrong, f'{stream}: stamps go back: {wrong[:5]}')
-    return stamps
-
-
-def holes(stamps, longest):
-    return [(round(a, 2), round(b - a, 3)) for a, b in zip(stamps, stamps[1:]) if b - a > longest]
+from flashes import RATE, Feed, Udp, check_rising, flash_clip, flashes, holes, lip_sync_errors
+from support import check, free_port, run, test, tscheck
 
 
 def kinds(output):
@@ -201,11 +49,11 @@ def send(t, name, description, troubles, seconds, **words):
     launch = t.spawn(['gst-launch-1.0', '-e', '-m', *description.format(port=port, out=out, **words).split()],
                      name=name)
     t.wait(lambda: 'PLAYING' in launch.output(), 'the recorder runs', alive=[launch])
-    feed = Feed(flash_clip(), port, troubles)
+    feed = Feed(Udp(port), flash_clip(), troubles)
     feed.start()
+    feed.begin()
     time.sleep(seconds)
-    feed.stopping.set()
-    feed.join()
+    feed.stop()
     check(launch.stop(signal.SIGINT) == 0, 'exit status')
     return out, launch.output()
 
@@ -217,12 +65,6 @@ def check_errors(t, path, allowed):
     t.note(f'tscheck: {errors}')
     check(not NEVER & set(errors), f'tscheck: {errors}')
     check(set(errors) <= allowed, f'tscheck: {errors}')
-
-
-def lip_sync_errors(path):
-    """ms per flash against the clip itself."""
-    usual = statistics.median(offset for _, offset in lip_sync(flash_clip()))
-    return [(round(at, 2), round(offset - usual, 2)) for at, offset in lip_sync(path)]
 
 
 @test(limit=240)
@@ -280,10 +122,10 @@ def the_compositor_keeps_its_rate(t):
     lasted = pictures[-1] - pictures[0]
     check(not holes(pictures, 0.045), f'holes: {holes(pictures, 0.045)[:5]}')
     check(len(pictures) >= 38 * RATE, f'{len(pictures)} frames in {lasted:.1f} s')
-    flashes = rises(levels(f'movie={out}:f=mpegts,signalstats', 'lavfi.signalstats.YAVG'), 100)
-    late = [at for at in flashes if at - pictures[0] > 34]
-    t.note(f'{len(pictures)} frames, {len(flashes)} flashes, {len(late)} of them after the last trouble')
-    check(len(flashes) >= 28 and len(late) >= 3, 'the tile is frozen')
+    shown = flashes(out)
+    late = [at for at in shown if at - pictures[0] > 34]
+    t.note(f'{len(pictures)} frames, {len(shown)} flashes, {len(late)} of them after the last trouble')
+    check(len(shown) >= 28 and len(late) >= 3, 'the tile is frozen')
 
 
 run()
