@@ -51,6 +51,29 @@ source_cause (GstMessage *message, const GError *error)
   return KR_CAUSE_SOURCE;
 }
 
+/* A sink that cannot open or write its file: a folder without permission, a file system that is
+ * read-only or gone. Building the pipeline anew cures none of it, and neither does a new
+ * worker; trying again until somebody has repaired it does. A sink that writes elsewhere is
+ * another matter. */
+static gboolean
+cannot_write_file (GstMessage *message, const GError *error)
+{
+  GstObject *object = GST_MESSAGE_SRC (message);
+  g_autofree char *location = NULL;
+  GParamSpec *pspec;
+
+  if (error->domain != GST_RESOURCE_ERROR ||
+      (error->code != GST_RESOURCE_ERROR_OPEN_WRITE && error->code != GST_RESOURCE_ERROR_WRITE))
+    return FALSE;
+  if (!GST_IS_ELEMENT (object) || !GST_OBJECT_FLAG_IS_SET (object, GST_ELEMENT_FLAG_SINK))
+    return FALSE;
+  pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (object), "location");
+  if (pspec == NULL || pspec->value_type != G_TYPE_STRING)
+    return FALSE;
+  g_object_get (object, "location", &location, NULL);
+  return location != NULL && strstr (location, "://") == NULL;
+}
+
 KrCause
 kr_fault_cause (GstMessage *message)
 {
@@ -58,7 +81,8 @@ kr_fault_cause (GstMessage *message)
   g_autofree char *debug = NULL;
 
   parse (message, &error, &debug);
-  if (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT))
+  if (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT) ||
+      cannot_write_file (message, error))
     return KR_CAUSE_DISK;
   if (g_error_matches (error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN) ||
       g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS) ||

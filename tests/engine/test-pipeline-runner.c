@@ -522,6 +522,21 @@ test_full_disk_holds (void)
   fixture_clear (&fixture);
 }
 
+/* Nobody may write there; a person has to repair that, and meanwhile it is tried again. */
+static void
+test_unwritable_folder_holds (void)
+{
+  Fixture fixture;
+
+  fixture_init (&fixture, "krtestsrc ! filesink location=/proc/no-such-folder/a.ts");
+  fixture.spec.start_limit_burst = 1; /* not counted */
+  fixture_start (&fixture);
+  kr_test_wait (state (&fixture) == KR_PIPELINE_BACKOFF, PATIENCE);
+  g_assert_cmpint (kr_pipeline_runner_get_cause (fixture.runner), ==, KR_CAUSE_DISK);
+  fixture_stop (&fixture);
+  fixture_clear (&fixture);
+}
+
 /* Whoever is behind the source takes half a second for each buffer: the source is not to blame.
  */
 static void
@@ -608,6 +623,7 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/runner/warnings", test_warnings_are_told);
   g_test_add_func ("/engine/runner/asks-for-the-end", test_asks_for_the_end);
   g_test_add_func ("/engine/runner/full-disk", test_full_disk_holds);
+  g_test_add_func ("/engine/runner/unwritable-folder", test_unwritable_folder_holds);
   g_test_add_func ("/engine/runner/slow-pipeline", test_slow_pipeline_is_not_silent);
   g_test_add_func ("/engine/runner/stop-any-moment", test_stop_at_any_moment);
   g_test_add_func ("/engine/runner/freed", test_freed_while_running);
