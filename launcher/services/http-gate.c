@@ -7,7 +7,7 @@ struct _KrHttpGate {
   SoupServer *server;
   GSocketListener *listener;
   GCancellable *cancel;
-  GHashTable *peers; /* of KrHttpPeer, a set */
+  GQueue peers; /* of KrHttpPeer, the oldest first */
   guint64 n_refused;
   gulong signals[2];
 };
@@ -15,8 +15,11 @@ struct _KrHttpGate {
 /* One connection. The remote address object carries it from here to the messages. */
 typedef struct {
   KrHttpGate *gate;
-  GIOStream *stream; /* not owned: libsoup closes it; we learn of it by a weak reference */
-  GSource *deadline; /* NULL = none */
+  GSocketAddress *remote; /* knows the peer as long as that lives */
+  GIOStream *stream;      /* not owned: libsoup closes it; we learn of it by a weak reference */
+  GSource *deadline;      /* NULL = none */
+  gboolean closing;
+  GList link; /* in peers */
 } KrHttpPeer;
 
 #define PEER_KEY "kr-http-peer"
@@ -40,6 +43,7 @@ shut_down (KrHttpPeer *peer)
   GSocket *socket = g_socket_connection_get_socket (G_SOCKET_CONNECTION (peer->stream));
 
   clear_deadline (peer);
+  peer->closing = TRUE;
   g_socket_shutdown (socket, TRUE, TRUE, NULL);
 }
 
@@ -59,13 +63,42 @@ arm (KrHttpPeer *peer)
   g_source_attach (peer->deadline, g_main_context_get_thread_default ());
 }
 
+/* A message may outlive its connection, and would ask for the peer. */
+static void
+free_peer (KrHttpPeer *peer)
+{
+  clear_deadline (peer);
+  g_object_set_data (G_OBJECT (peer->remote), PEER_KEY, NULL);
+  g_object_unref (peer->remote);
+  g_queue_unlink (&peer->gate->peers, &peer->link);
+  g_free (peer);
+}
+
 static void
 on_stream_gone (gpointer data, GObject *stream)
 {
   KrHttpPeer *peer = data;
 
-  clear_deadline (peer);
-  g_hash_table_remove (peer->gate->peers, peer);
+  free_peer (peer);
+}
+
+/* The oldest of those that have a deadline: it has asked for nothing yet, or takes its time
+ * with the answer. Closing takes a round of the loop; the closed ones are still in the queue.
+ */
+static gboolean
+make_room (KrHttpGate *gate)
+{
+  if (gate->peers.length >= 2 * KR_HTTP_MAX_CONNECTIONS)
+    return FALSE;
+  for (GList *l = gate->peers.head; l != NULL; l = l->next) {
+    KrHttpPeer *peer = l->data;
+
+    if (peer->deadline != NULL && !peer->closing) {
+      shut_down (peer);
+      return TRUE;
+    }
+  }
+  return FALSE;
 }
 
 static void
@@ -77,7 +110,7 @@ admit (KrHttpGate *gate, GSocketConnection *connection)
 
   if (local == NULL || remote == NULL)
     return; /* gone already */
-  if (g_hash_table_size (gate->peers) >= KR_HTTP_MAX_CONNECTIONS) {
+  if (gate->peers.length >= KR_HTTP_MAX_CONNECTIONS && !make_room (gate)) {
     gate->n_refused++;
     return; /* the last reference goes, and the connection with it */
   }
@@ -85,7 +118,9 @@ admit (KrHttpGate *gate, GSocketConnection *connection)
   peer->gate = gate;
   peer->stream = G_IO_STREAM (connection);
   g_object_weak_ref (G_OBJECT (connection), on_stream_gone, peer);
-  g_hash_table_add (gate->peers, peer);
+  peer->link.data = peer;
+  g_queue_push_tail_link (&gate->peers, &peer->link);
+  peer->remote = g_object_ref (remote);
   g_object_set_data (G_OBJECT (remote), PEER_KEY, peer);
   arm (peer);
   if (!soup_server_accept_iostream (gate->server, peer->stream, local, remote, NULL))
@@ -162,7 +197,7 @@ kr_http_gate_new (SoupServer *server, GSocket *socket)
   gate->server = g_object_ref (server);
   gate->listener = g_socket_listener_new ();
   gate->cancel = g_cancellable_new ();
-  gate->peers = g_hash_table_new_full (NULL, NULL, g_free, NULL);
+  g_queue_init (&gate->peers);
   gate->signals[0] =
       g_signal_connect (server, "request-read", G_CALLBACK (on_request_read), gate);
   gate->signals[1] =
@@ -175,20 +210,18 @@ kr_http_gate_new (SoupServer *server, GSocket *socket)
 void
 kr_http_gate_free (KrHttpGate *gate)
 {
-  GHashTableIter iter;
-  gpointer peer;
+  KrHttpPeer *peer;
 
   if (gate == NULL)
     return;
   g_cancellable_cancel (gate->cancel);
   g_signal_handler_disconnect (gate->server, gate->signals[0]);
   g_signal_handler_disconnect (gate->server, gate->signals[1]);
-  g_hash_table_iter_init (&iter, gate->peers);
-  while (g_hash_table_iter_next (&iter, &peer, NULL)) {
-    g_object_weak_unref (G_OBJECT (((KrHttpPeer *)peer)->stream), on_stream_gone, peer);
+  while ((peer = g_queue_peek_head (&gate->peers)) != NULL) {
+    g_object_weak_unref (G_OBJECT (peer->stream), on_stream_gone, peer);
     shut_down (peer);
+    free_peer (peer);
   }
-  g_hash_table_unref (gate->peers);
   g_socket_listener_close (gate->listener);
   g_object_unref (gate->listener);
   g_object_unref (gate->cancel);
@@ -217,7 +250,7 @@ kr_http_gate_drop (KrHttpGate *gate, SoupServerMessage *message)
 guint
 kr_http_gate_n_connections (const KrHttpGate *gate)
 {
-  return g_hash_table_size (gate->peers);
+  return gate->peers.length;
 }
 
 guint64

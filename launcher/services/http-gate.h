@@ -13,7 +13,8 @@ G_BEGIN_DECLS
  * default main context of its maker. */
 typedef struct _KrHttpGate KrHttpGate;
 
-/* More are closed as they come. */
+/* With more, the one that has waited longest without asking for anything has to go: a crowd
+ * that says nothing keeps no probe out. */
 #define KR_HTTP_MAX_CONNECTIONS 128
 /* A connection that has no whole request after this long is closed: it is slow, or lying. The
  * same holds for one that is kept alive without a further request, and for one that does not
