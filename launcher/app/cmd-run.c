@@ -20,6 +20,7 @@
 #include "launcher/app/status-service.h"
 #include "launcher/app/worker-process.h"
 #include "launcher/core/pipeline-file.h"
+#include "launcher/services/prepare.h"
 
 typedef struct {
   char **set;
@@ -309,6 +310,7 @@ kr_cmd_run (int argc, char **argv)
           &argc, &argv)) {
     kr_command_hide (words, run.set);
     kr_log_setup (NULL);
+    kr_services_prepare ();
     signal (SIGPIPE, SIG_IGN);
     run.manager = kr_service_manager_new ();
     if (run.runtime_dir == NULL)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "launcher/services/control-client.h"
+#include "launcher/services/prepare.h"
 #include "tests/support/kr-test.h"
 
 typedef struct {
@@ -326,6 +327,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  kr_services_prepare ();
   kr_test_deadline (120);
   g_test_add_func ("/control-socket/status-and-stop", test_status_and_stop);
   g_test_add_func ("/control-socket/permissions-and-names", test_permissions_and_names);

@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 
 #include "launcher/services/http-gate.h"
+#include "launcher/services/prepare.h"
 #include "tests/support/kr-snapshots.h"
 #include "tests/support/kr-test.h"
 
@@ -402,6 +403,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  kr_services_prepare ();
   kr_test_deadline (240);
   g_test_add_func ("/services/status-server/routes", test_routes);
   g_test_add_func ("/services/status-server/read-only", test_nothing_changes_state);

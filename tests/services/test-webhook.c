@@ -13,6 +13,7 @@
 
 #include "launcher/services/http-client.h"
 #include "launcher/services/url-check.h"
+#include "launcher/services/prepare.h"
 #include "tests/support/kr-http-server.h"
 #include "tests/support/kr-test.h"
 
@@ -634,6 +635,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  kr_services_prepare ();
   kr_test_deadline (240);
   g_test_add_func ("/webhook/message", test_message);
   g_test_add_func ("/webhook/message-bounds", test_message_bounds);
