@@ -13,39 +13,48 @@
 
 /* Making one of each, and not only asking for its type, initialises the classes too. */
 static void
+made (gpointer object)
+{
+  if (object != NULL)
+    g_object_unref (object);
+}
+
+static void
+prepare_connection (int family)
+{
+  g_autoptr (GSocket) socket = g_socket_new (family, G_SOCKET_TYPE_STREAM, 0, NULL);
+  g_autoptr (GSocketConnection) connection = NULL;
+
+  if (socket != NULL)
+    connection = g_socket_connection_factory_create_connection (socket);
+  if (connection == NULL)
+    return;
+  g_io_stream_get_input_stream (G_IO_STREAM (connection));
+  g_io_stream_get_output_stream (G_IO_STREAM (connection));
+}
+
+static void
 prepare_sockets (void)
 {
-  static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
-  g_autoptr (GSocketAddress) inet = g_inet_socket_address_new_from_string ("127.0.0.1", 1);
-  g_autoptr (GSocketAddress) local = g_unix_socket_address_new ("/");
-  g_autoptr (GSocketClient) client = g_socket_client_new ();
-  g_autoptr (GSocketListener) listener = g_socket_listener_new ();
-  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, NULL, NULL);
-  g_autoptr (GResolver) resolver = g_resolver_get_default ();
-
-  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
-    g_autoptr (GSocket) socket = g_socket_new (families[i], G_SOCKET_TYPE_STREAM, 0, NULL);
-    g_autoptr (GSocketConnection) connection = NULL;
-
-    if (socket != NULL)
-      connection = g_socket_connection_factory_create_connection (socket);
-    if (connection != NULL) {
-      g_io_stream_get_input_stream (G_IO_STREAM (connection));
-      g_io_stream_get_output_stream (G_IO_STREAM (connection));
-    }
-  }
-  g_task_return_boolean (task, TRUE);
+  made (g_inet_socket_address_new_from_string ("127.0.0.1", 1));
+  made (g_unix_socket_address_new ("/"));
+  made (g_socket_client_new ());
+  made (g_socket_listener_new ());
+  made (g_cancellable_new ());
+  made (g_resolver_get_default ());
+  g_type_ensure (G_TYPE_TASK);
+  prepare_connection (AF_INET);
+  prepare_connection (AF_INET6);
+  prepare_connection (AF_UNIX);
 }
 
 #ifdef HAVE_STATUS_SERVER
 static void
 prepare_http (void)
 {
-  g_autoptr (SoupServer) server = soup_server_new (NULL, NULL);
-  g_autoptr (SoupSession) session = soup_session_new ();
-  g_autoptr (SoupMessage) message = soup_message_new ("GET", "http://127.0.0.1/");
-
+  made (soup_server_new (NULL, NULL));
+  made (soup_session_new ());
+  made (soup_message_new ("GET", "http://127.0.0.1/"));
   g_type_class_unref (g_type_class_ref (SOUP_TYPE_SERVER_MESSAGE));
 }
 #endif
