@@ -146,6 +146,7 @@ parse_files (Run *run)
     g_autoptr (GPtrArray) problems =
         g_ptr_array_new_with_free_func ((GDestroyNotify)kr_problem_free);
     const char *text = run->texts->pdata[i];
+    g_autoptr (KrLoadedFile) loaded = NULL;
     KrPipelineFile *file = kr_pipeline_file_parse (run->paths->pdata[i], text, strlen (text),
                                                    run->values, environment, problems);
 
@@ -158,9 +159,8 @@ parse_files (Run *run)
     if (file == NULL)
       continue;
     note_variables (known, file);
-    kr_alerts_add_file (run->alerts, file);
-    kr_destinations_add_file (run->destinations, file);
-    kr_launcher_add (run->launcher, file, text, run->values);
+    loaded = kr_loaded_file_new (file, text, run->values);
+    kr_launcher_add (run->launcher, loaded);
   }
   if (code == KR_EXIT_OK && !kr_set_values_check (run->values, known))
     code = KR_EXIT_CONFIG;
@@ -204,7 +204,17 @@ on_event (KrLauncher *launcher, const char *file, const char *pipeline, const ch
   kr_alerts_push (run->alerts, file, pipeline, kind, text, details);
 }
 
+static void
+on_file (KrLauncher *launcher, const KrPipelineFile *file, gpointer data)
+{
+  Run *run = data;
+
+  kr_alerts_add_file (run->alerts, file);
+  kr_destinations_add_file (run->destinations, file);
+}
+
 static const KrLauncherCallbacks launcher_callbacks = {
+    .file = on_file,
     .finished = on_finished,
     .snapshot = on_snapshot,
     .event = on_event,

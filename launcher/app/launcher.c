@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "launcher/app/log.h"
 #include "launcher/app/supervised.h"
 #include "launcher/core/exit-code.h"
 #include "plugins/common/segment-name.h"
@@ -14,6 +15,7 @@ struct _KrLauncher {
   const KrLauncherCallbacks *callbacks;
   gpointer data;
   GPtrArray *files;   /* of KrSupervised */
+  GPtrArray *leaving; /* of KrSupervised, not owned: those that go once they have ended */
   GPtrArray *history; /* of KrRecovery, the newest last */
   KrHistogram recoveries[KR_N_LAYERS];
   KrSnapshot *snapshot;
@@ -32,9 +34,9 @@ static gboolean
 belongs_to_history (const char *kind)
 {
   static const char *const kinds[] = {
-      "crash",  "hang",   "replacement",    "replace-failed", "gave-up",
-      "killed", "done",   "restart",        "reconnect",      "stall",
-      "disk",   "failed", "monitor-paused", "file-recovered"};
+      "crash",          "hang",           "replacement", "replace-failed", "gave-up", "killed",
+      "done",           "restart",        "reconnect",   "stall",          "disk",    "failed",
+      "monitor-paused", "file-recovered", "handover",    "handover-failed"};
 
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
     if (g_strcmp0 (kind, kinds[i]) == 0)
@@ -115,6 +117,70 @@ kr_launcher_get_snapshot (KrLauncher *launcher)
   return launcher->snapshot;
 }
 
+/* --- files that come and go ----------------------------------------------------------- */
+
+static void
+file_runs (KrLauncher *launcher, const KrLoadedFile *loaded)
+{
+  if (launcher->callbacks->file != NULL)
+    launcher->callbacks->file (launcher, loaded->file, launcher->data);
+}
+
+static KrSupervised *
+find_file (const KrLauncher *launcher, const char *name)
+{
+  for (guint i = 0; i < launcher->files->len; i++)
+    if (g_strcmp0 (kr_supervised_get_name (launcher->files->pdata[i]), name) == 0)
+      return launcher->files->pdata[i];
+  return NULL;
+}
+
+gboolean
+kr_launcher_hand_over (KrLauncher *launcher, KrLoadedFile *loaded, gboolean in_turn,
+                       const char *cause)
+{
+  KrSupervised *supervised = find_file (launcher, loaded->file->name);
+
+  return supervised != NULL && kr_supervised_hand_over (supervised, loaded, in_turn, cause);
+}
+
+void
+kr_launcher_refuse (KrLauncher *launcher, const char *name, const char *text)
+{
+  KrSupervised *supervised = find_file (launcher, name);
+
+  if (supervised != NULL)
+    kr_supervised_refuse (supervised, text);
+}
+
+char *
+kr_launcher_describe_handover (KrLauncher *launcher, const char *name)
+{
+  const KrSupervised *supervised = find_file (launcher, name);
+
+  return supervised != NULL ? kr_supervised_describe_handover (supervised) : NULL;
+}
+
+const KrLoadedFile *
+kr_launcher_get_loaded (KrLauncher *launcher, const char *name)
+{
+  const KrSupervised *supervised = find_file (launcher, name);
+
+  return supervised != NULL ? kr_supervised_get_loaded (supervised) : NULL;
+}
+
+gboolean
+kr_launcher_remove (KrLauncher *launcher, const char *name)
+{
+  KrSupervised *supervised = find_file (launcher, name);
+
+  if (supervised == NULL || g_ptr_array_find (launcher->leaving, supervised, NULL))
+    return FALSE;
+  g_ptr_array_add (launcher->leaving, supervised);
+  kr_supervised_stop (supervised, FALSE);
+  return TRUE;
+}
+
 /* --- life ------------------------------------------------------------------------------ */
 
 static int
@@ -130,9 +196,28 @@ find_exit_code (const KrLauncher *launcher)
   return KR_EXIT_OK;
 }
 
+/* Files that are no longer there, once nothing of them runs. */
+static void
+let_go (KrLauncher *launcher)
+{
+  for (guint i = 0; i < launcher->leaving->len;) {
+    KrSupervised *supervised = launcher->leaving->pdata[i];
+
+    if (!kr_supervised_is_final (supervised)) {
+      i++;
+      continue;
+    }
+    kr_log (G_LOG_LEVEL_MESSAGE, kr_supervised_get_name (supervised), NULL,
+            "has ended in good order; it is not in the folder any more, so it is forgotten");
+    g_ptr_array_remove_index (launcher->leaving, i);
+    g_ptr_array_remove (launcher->files, supervised);
+  }
+}
+
 static void
 check_finished (KrLauncher *launcher)
 {
+  let_go (launcher);
   if (launcher->finished)
     return;
   for (guint i = 0; i < launcher->files->len; i++) {
@@ -171,14 +256,28 @@ on_tick (gpointer data)
 
   for (guint i = 0; i < launcher->files->len; i++)
     kr_supervised_tick (launcher->files->pdata[i]);
-  take_snapshot (launcher);
   check_finished (launcher);
+  take_snapshot (launcher);
   return G_SOURCE_CONTINUE;
+}
+
+static void
+on_handed_over (KrSupervised *supervised, KrHandoverResult result, const char *text,
+                gpointer data)
+{
+  KrLauncher *launcher = data;
+
+  if (result == KR_HANDOVER_COMPLETED || result == KR_HANDOVER_NOT_RECORDING)
+    file_runs (launcher, kr_supervised_get_loaded (supervised));
+  if (launcher->callbacks->handed_over != NULL)
+    launcher->callbacks->handed_over (launcher, kr_supervised_get_name (supervised), result,
+                                      text, launcher->data);
 }
 
 static const KrSupervisedCallbacks supervised_callbacks = {
     .changed = on_changed,
     .happened = on_happened,
+    .handed_over = on_handed_over,
 };
 
 KrLauncher *
@@ -191,6 +290,7 @@ kr_launcher_new (const KrLauncherCallbacks *callbacks, gpointer data)
   launcher->started_utc_us = g_get_real_time ();
   launcher->instance = kr_instance_id_new (launcher->started_utc_us);
   launcher->files = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_supervised_free);
+  launcher->leaving = g_ptr_array_new ();
   launcher->history = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_recovery_free);
   return launcher;
 }
@@ -201,6 +301,7 @@ kr_launcher_free (KrLauncher *launcher)
   if (launcher == NULL)
     return;
   g_clear_handle_id (&launcher->tick_id, g_source_remove);
+  g_ptr_array_unref (launcher->leaving);
   g_ptr_array_unref (launcher->files);
   g_clear_handle_id (&launcher->changed_id, g_source_remove);
   g_ptr_array_unref (launcher->history);
@@ -210,10 +311,16 @@ kr_launcher_free (KrLauncher *launcher)
 }
 
 void
-kr_launcher_add (KrLauncher *launcher, KrPipelineFile *file, const char *text, GHashTable *set)
+kr_launcher_add (KrLauncher *launcher, KrLoadedFile *loaded)
 {
-  g_ptr_array_add (launcher->files,
-                   kr_supervised_new (file, text, set, &supervised_callbacks, launcher));
+  KrSupervised *supervised = kr_supervised_new (loaded, &supervised_callbacks, launcher);
+
+  g_ptr_array_add (launcher->files, supervised);
+  file_runs (launcher, loaded);
+  if (launcher->tick_id == 0)
+    return;
+  kr_supervised_start (supervised);
+  on_changed (launcher);
 }
 
 void
@@ -237,24 +344,20 @@ kr_launcher_stop (KrLauncher *launcher)
 gboolean
 kr_launcher_stop_file (KrLauncher *launcher, const char *name)
 {
-  gboolean found = FALSE;
+  KrSupervised *supervised = find_file (launcher, name);
 
-  for (guint i = 0; i < launcher->files->len; i++) {
-    if (g_strcmp0 (kr_supervised_get_name (launcher->files->pdata[i]), name) != 0)
-      continue;
-    kr_supervised_stop (launcher->files->pdata[i], FALSE);
-    found = TRUE;
-  }
+  if (supervised != NULL)
+    kr_supervised_stop (supervised, FALSE);
   on_changed (launcher);
-  return found;
+  return supervised != NULL;
 }
 
 void
 kr_launcher_set_destination (KrLauncher *launcher, const char *file,
                              const KrDestinationProbe *probe)
 {
-  for (guint i = 0; i < launcher->files->len; i++) {
-    if (g_strcmp0 (kr_supervised_get_name (launcher->files->pdata[i]), file) == 0)
-      kr_supervised_set_destination (launcher->files->pdata[i], probe);
-  }
+  KrSupervised *supervised = find_file (launcher, file);
+
+  if (supervised != NULL)
+    kr_supervised_set_destination (supervised, probe);
 }

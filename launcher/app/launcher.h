@@ -5,7 +5,8 @@
 
 #include <glib.h>
 
-#include "launcher/core/pipeline-file.h"
+#include "launcher/app/loaded-file.h"
+#include "launcher/core/handover.h"
 #include "launcher/core/snapshot.h"
 #include "launcher/core/worker-event.h"
 
@@ -26,6 +27,12 @@ typedef struct {
    * a word such as "crash" or "reconnect", @details (nullable) an a{sv}. May be NULL. */
   void (*event) (KrLauncher *launcher, const char *file, const char *pipeline, const char *kind,
                  const char *text, GVariant *details, gpointer data);
+  /* @file is what runs under its name from now on: a new one, or one that was taken over. May
+   * be NULL. */
+  void (*file) (KrLauncher *launcher, const KrPipelineFile *file, gpointer data);
+  /* A handover is over. @text is for people. May be NULL. */
+  void (*handed_over) (KrLauncher *launcher, const char *file, KrHandoverResult result,
+                       const char *text, gpointer data);
 } KrLauncherCallbacks;
 
 KrLauncher *kr_launcher_new (const KrLauncherCallbacks *callbacks, gpointer data);
@@ -33,14 +40,25 @@ KrLauncher *kr_launcher_new (const KrLauncherCallbacks *callbacks, gpointer data
 void kr_launcher_free (KrLauncher *launcher);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrLauncher, kr_launcher_free)
 
-/**
- * kr_launcher_add:
- * @file: (transfer full): what to run
- * @text: its text, which the worker gets
- * @set: (nullable): --set values; a reference is taken
+/* Takes a reference of @loaded. Starts it at once if the others run. Its name is a new one. */
+void kr_launcher_add (KrLauncher *launcher, KrLoadedFile *loaded);
+
+/* Lets the worker of a file finish and end, then forgets the file. FALSE if there is none, or
+ * it is leaving already. */
+gboolean kr_launcher_remove (KrLauncher *launcher, const char *name);
+
+/* What the file of that name runs, or ran last; NULL = there is none. */
+const KrLoadedFile *kr_launcher_get_loaded (KrLauncher *launcher, const char *name);
+
+/* See kr_supervised_hand_over(). FALSE if there is no such file, or a handover of it is under
+ * way.
  */
-void kr_launcher_add (KrLauncher *launcher, KrPipelineFile *file, const char *text,
-                      GHashTable *set);
+gboolean kr_launcher_hand_over (KrLauncher *launcher, KrLoadedFile *loaded, gboolean in_turn,
+                                const char *cause);
+/* Counts and tells a handover that was not even begun. */
+void kr_launcher_refuse (KrLauncher *launcher, const char *name, const char *text);
+/* What is going on, for people; NULL = nothing. (transfer full) */
+char *kr_launcher_describe_handover (KrLauncher *launcher, const char *name);
 
 /* Starts all files. */
 void kr_launcher_start (KrLauncher *launcher);
@@ -48,7 +66,8 @@ void kr_launcher_start (KrLauncher *launcher);
 /* The first call lets every worker finish its files, the second ends them at once. */
 void kr_launcher_stop (KrLauncher *launcher);
 
-/* Lets the worker of one file finish and end; the others go on. FALSE if there is no such file. */
+/* Lets the worker of one file finish and end; the others go on. FALSE if there is no such file.
+ */
 gboolean kr_launcher_stop_file (KrLauncher *launcher, const char *name);
 
 /* The present one; take a reference to keep it. */

@@ -8,6 +8,7 @@
 #include "launcher/app/supervised.h"
 #include "launcher/app/worker-process.h"
 #include "launcher/core/gap-meter.h"
+#include "launcher/core/handover.h"
 #include "launcher/core/supervisor.h"
 
 /* How long what was seen of a worker's writing counts. */
@@ -18,6 +19,7 @@
 typedef struct {
   KrSupervised *owner;
   guint serial;
+  KrLoadedFile *loaded; /* what it runs */
   KrWorkerProcess *process;
   char *instance;
   char *version;
@@ -30,18 +32,26 @@ typedef struct {
   KrProcessUsage usage;
   guint fds;
   gboolean ready;    /* the machine knows */
-  gboolean *wanted;  /* pipelines that must record before it is ready, by index; NULL = any */
+  gboolean *wanted;  /* pipelines that must record before it is ready, by index in its file;
+                        NULL = any */
   guint64 progress;  /* bytes and buffers, by its reports */
   guint64 measured;  /* bytes, by looking at its files */
   gint64 wrote_at;   /* monotonic, when one of the two last grew; 0 = never */
   GQueue open_files; /* of char*: final names of what it opened last */
   guint garbled;
+  gint64 first_segment_utc_us; /* when the first file was opened; 0 = not yet */
 } KrWorker;
 
+/* What a pipeline did when a handover began. */
+typedef struct {
+  char *name;
+  gboolean recorded;
+  gboolean had_keyframes;
+} KrPredecessor;
+
 struct _KrSupervised {
-  KrPipelineFile *file;
-  char *text;
-  GHashTable *set;
+  KrLoadedFile *loaded;       /* what current runs, or ran last */
+  const KrPipelineFile *file; /* its file */
   const KrSupervisedCallbacks *callbacks;
   gpointer data;
 
@@ -64,10 +74,46 @@ struct _KrSupervised {
 
   char *last_reason;
   double last_recovery_s;
+
+  KrHandover handover;
+  KrLoadedFile *next_loaded; /* what the new worker runs until it is current */
+  GArray *predecessors;      /* of KrPredecessor */
+  char *handover_cause;      /* "the file has changed" */
+  char *handover_lacks;      /* what the new worker lacks; "" = not known */
+  char *handover_failure;    /* why it did not take over; "" = not known */
+  gint64 old_recorded_until_utc_us;
+  guint handover_id;            /* its first step is due */
+  KrHandoverSnapshot handovers; /* what people see of them */
 };
 
+/* Feeds the machine and carries out what it decides. */
+void kr_supervised_send (KrSupervised *s, const KrSupervisorEvent *event);
+KrWorker *kr_supervised_find_worker (const KrSupervised *s, guint serial);
+/* Tells the owner, free of secrets. */
+void kr_supervised_happened (KrSupervised *s, KrLayer layer, const char *pipeline,
+                             const char *kind, const char *text, double seconds,
+                             GVariant *details);
+/* Takes over what @loaded says about the pipelines; the figures of those that stay go on. */
+void kr_supervised_adopt (KrSupervised *s, KrLoadedFile *loaded);
+
+/* handover */
+
+/* What a worker that is started now has to run. */
+KrLoadedFile *kr_supervised_loaded_for_next (const KrSupervised *s);
+/* Looks where the handover stands, after events and each second. Not from within an action. */
+void kr_supervised_step_handover (KrSupervised *s);
+/* Whether the new one lacks nothing but its source. */
+gboolean kr_supervised_next_waits (const KrSupervised *s);
+/* The machine says that next does not take over. */
+void kr_supervised_note_failed_handover (KrSupervised *s, const char *reason);
+/* @worker is gone. */
+void kr_supervised_note_end_of_old (KrSupervised *s, const KrWorker *worker);
+void kr_supervised_clear_handover (KrSupervised *s);
+void kr_predecessor_clear (gpointer predecessor);
+
 /* worker */
-KrWorker *kr_worker_new (KrSupervised *owner, guint serial);
+/* Takes a reference of @loaded. */
+KrWorker *kr_worker_new (KrSupervised *owner, guint serial, KrLoadedFile *loaded);
 void kr_worker_free (KrWorker *worker);
 const KrPipelineReport *kr_worker_find_report (const KrWorker *worker, const char *pipeline);
 /* Takes over what a report says; sees whether it writes. */

@@ -6,12 +6,13 @@
 #include "plugins/common/segment-name.h"
 
 KrWorker *
-kr_worker_new (KrSupervised *owner, guint serial)
+kr_worker_new (KrSupervised *owner, guint serial, KrLoadedFile *loaded)
 {
   KrWorker *worker = g_new0 (KrWorker, 1);
 
   worker->owner = owner;
   worker->serial = serial;
+  worker->loaded = kr_loaded_file_ref (loaded);
   worker->started_utc_us = g_get_real_time ();
   worker->started = g_get_monotonic_time ();
   worker->instance = kr_instance_id_new (worker->started_utc_us);
@@ -32,6 +33,7 @@ kr_worker_free (KrWorker *worker)
   g_free (worker->wanted);
   g_free (worker->instance);
   g_free (worker->version);
+  kr_loaded_file_unref (worker->loaded);
   g_free (worker);
 }
 
@@ -82,6 +84,8 @@ kr_worker_take_report (KrWorker *worker, const KrWorkerMessage *message, gint64 
 
     g_ptr_array_add (worker->reports, kr_pipeline_report_copy (report));
     kr_worker_note_open_file (worker, report->segment_path);
+    if (worker->first_segment_utc_us == 0)
+      worker->first_segment_utc_us = report->segment_started_utc_us;
     progress += report->has_growth ? report->written_bytes : report->buffers;
   }
   if (progress > worker->progress)

@@ -16,16 +16,14 @@
 /* Between two looks for files that nobody finishes. */
 #define LEFTOVERS_EVERY_US G_TIME_SPAN_MINUTE
 
-static void send (KrSupervised *s, const KrSupervisorEvent *event);
-
 static const char *
 name_of (const KrSupervised *s)
 {
   return s->file->name;
 }
 
-static KrWorker *
-find_worker (const KrSupervised *s, guint serial)
+KrWorker *
+kr_supervised_find_worker (const KrSupervised *s, guint serial)
 {
   for (guint i = 0; i < s->workers->len; i++) {
     KrWorker *worker = s->workers->pdata[i];
@@ -44,9 +42,9 @@ pipeline_name (const KrSupervised *s, guint i)
   return spec->name;
 }
 
-static void
-happened (KrSupervised *s, KrLayer layer, const char *pipeline, const char *kind,
-          const char *text, double seconds, GVariant *details)
+void
+kr_supervised_happened (KrSupervised *s, KrLayer layer, const char *pipeline, const char *kind,
+                        const char *text, double seconds, GVariant *details)
 {
   g_autofree char *clean = kr_redact (text);
 
@@ -81,14 +79,17 @@ is_ready (const KrSupervised *s, const KrWorker *worker, gint64 now)
   return any && (all_wanted || (late && worker->serial == s->machine.current));
 }
 
-/* What @worker records now is what its successor must record. */
+/* What @worker records now is what its successor, which runs @file, must record. */
 static gboolean *
-what_it_records (const KrSupervised *s, const KrWorker *worker)
+what_it_records (const KrPipelineFile *file, const KrWorker *worker)
 {
-  gboolean *wanted = g_new0 (gboolean, s->file->pipelines->len);
+  gboolean *wanted = g_new0 (gboolean, file->pipelines->len);
 
-  for (guint i = 0; i < s->file->pipelines->len; i++)
-    wanted[i] = kr_worker_records (worker, pipeline_name (s, i));
+  for (guint i = 0; i < file->pipelines->len; i++) {
+    const KrPipelineSpec *spec = file->pipelines->pdata[i];
+
+    wanted[i] = kr_worker_records (worker, spec->name);
+  }
   return wanted;
 }
 
@@ -99,12 +100,15 @@ check_ready (KrSupervised *s, KrWorker *worker, gint64 now)
 
   if (worker->ready || !is_ready (s, worker, now))
     return;
+  /* More is asked of a worker that somebody wants: see the handover. */
+  if (worker->serial == s->machine.next && s->machine.handover)
+    return;
   if (worker->serial != s->machine.next && worker->serial != s->machine.current)
     return;
   if (s->machine.state == KR_SUPERVISOR_REPLACING && worker->serial != s->machine.next)
     return;
   worker->ready = TRUE;
-  send (s, &event);
+  kr_supervised_send (s, &event);
 }
 
 /* --- verdicts -------------------------------------------------------------------------- */
@@ -112,7 +116,7 @@ check_ready (KrSupervised *s, KrWorker *worker, gint64 now)
 static void
 judge (KrSupervised *s, gint64 now)
 {
-  KrWorker *worker = find_worker (s, s->machine.current);
+  KrWorker *worker = kr_supervised_find_worker (s, s->machine.current);
   guint n = s->file->pipelines->len;
   g_autofree const char **names = g_new0 (const char *, n);
   KrWorkerSample sample = {
@@ -151,7 +155,7 @@ takes_verdicts (const KrSupervised *s)
 static void
 send_verdict (KrSupervised *s, gint64 now)
 {
-  const KrWorker *worker = find_worker (s, s->machine.current);
+  const KrWorker *worker = kr_supervised_find_worker (s, s->machine.current);
   KrSupervisorEvent event = {
       .type = KR_SUPERVISOR_EVENT_VERDICT,
       .bad = s->verdict.bad,
@@ -166,7 +170,7 @@ send_verdict (KrSupervised *s, gint64 now)
     return;
   s->next_verdict = now + s->file->health.interval_us;
   event.writing = kr_worker_is_writing (worker, now);
-  send (s, &event);
+  kr_supervised_send (s, &event);
   if (s->machine.state == KR_SUPERVISOR_UNHEALTHY &&
       s->machine.bad < s->machine.policy.threshold)
     kr_log (G_LOG_LEVEL_WARNING, name_of (s), NULL,
@@ -184,13 +188,14 @@ on_report (KrWorker *worker, const KrWorkerMessage *message, gint64 now)
 
   kr_worker_take_report (worker, message, now);
   kr_worker_process_get_usage (worker->process, &worker->usage);
-  send (s, &event);
+  kr_supervised_send (s, &event);
   check_ready (s, worker, now);
   if (worker->serial == s->machine.current) {
     judge (s, now);
     if (s->verdict.at_once)
       send_verdict (s, now);
   }
+  kr_supervised_step_handover (s);
 }
 
 static void
@@ -207,8 +212,9 @@ on_event (KrWorker *worker, const KrWorkerMessage *message)
     if (!g_variant_lookup (message->details, "seconds", "d", &seconds))
       seconds = -1;
   }
-  happened (s, KR_LAYER_PIPELINE, message->pipeline, kr_worker_event_kind_name (message->kind),
-            message->text, seconds, message->details);
+  kr_supervised_happened (s, KR_LAYER_PIPELINE, message->pipeline,
+                          kr_worker_event_kind_name (message->kind), message->text, seconds,
+                          message->details);
 }
 
 static void
@@ -222,7 +228,7 @@ on_message (KrWorkerProcess *process, const KrWorkerMessage *message, gpointer d
   case KR_WORKER_MESSAGE_HELLO:
     g_free (worker->version);
     worker->version = g_strdup (message->version);
-    send (s, &hello);
+    kr_supervised_send (s, &hello);
     break;
   case KR_WORKER_MESSAGE_REPORT:
     on_report (worker, message, g_get_monotonic_time ());
@@ -286,7 +292,7 @@ on_rescued (GPtrArray *rescued, gpointer data)
                               one->path != NULL ? ": now " : "",
                               one->path != NULL ? one->path : "");
     kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL, "%s", text);
-    happened (s, KR_LAYER_WATCHDOG, "", "file-recovered", text, -1, NULL);
+    kr_supervised_happened (s, KR_LAYER_WATCHDOG, "", "file-recovered", text, -1, NULL);
   }
   s->callbacks->changed (s->data);
 }
@@ -317,9 +323,11 @@ on_exited (KrWorkerProcess *process, int code, int signal, gpointer data)
   if (worker->serial == s->machine.old && signal == 0)
     kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL,
             "the old worker has finished its files and ended (status %d)", code);
-  send (s, &event);
+  kr_supervised_note_end_of_old (s, worker);
+  kr_supervised_send (s, &event);
   keep_counters (s, worker);
   g_ptr_array_remove_fast (s->workers, worker);
+  kr_supervised_step_handover (s);
   s->callbacks->changed (s->data);
 }
 
@@ -348,16 +356,19 @@ predecessor (const KrSupervised *s, const KrWorker *worker)
 static void
 act_spawn (KrSupervised *s, guint serial, gboolean overlap)
 {
-  KrWorker *worker = kr_worker_new (s, serial);
-  g_autoptr (KrWorkerMessage) config =
-      kr_worker_message_new_config (s->file->path, s->text, s->set, worker->instance);
+  KrLoadedFile *loaded = kr_supervised_loaded_for_next (s);
+  KrWorker *worker = kr_worker_new (s, serial, loaded);
+  g_autoptr (KrWorkerMessage) config = kr_worker_message_new_config (
+      loaded->file->path, loaded->text, loaded->set, worker->instance);
   g_autoptr (GError) error = NULL;
   const KrWorker *before;
 
   g_ptr_array_add (s->workers, worker);
   before = predecessor (s, worker);
   if (before != NULL)
-    worker->wanted = what_it_records (s, before);
+    worker->wanted = what_it_records (loaded->file, before);
+  if (serial == s->machine.current)
+    kr_supervised_adopt (s, loaded);
   s->next_verdict = MAX (s->next_verdict, worker->started + s->file->health.interval_us);
   worker->process = kr_worker_process_spawn (config, &process_callbacks, worker, &error);
   if (worker->process == NULL) {
@@ -365,7 +376,7 @@ act_spawn (KrSupervised *s, guint serial, gboolean overlap)
         .type = KR_SUPERVISOR_EVENT_SPAWN_FAILED, .serial = serial, .reason = error->message};
 
     g_ptr_array_remove_fast (s->workers, worker);
-    send (s, &event);
+    kr_supervised_send (s, &event);
     return;
   }
   kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL,
@@ -402,6 +413,8 @@ alert_text (const KrSupervisorAction *action)
                             why);
   case KR_ALERT_KILLED:
     return g_strdup_printf ("a worker is being killed: %s; its files will be recovered", why);
+  case KR_ALERT_HANDOVER:
+    return g_strdup_printf ("handover begins: %s", why);
   case KR_ALERT_MONITOR_PAUSED:
     return g_strdup_printf (
         "the supervisor itself stood still for %.1f s; what it did not hear "
@@ -418,7 +431,7 @@ alert_level (KrAlert alert)
 {
   if (alert == KR_ALERT_GAVE_UP)
     return G_LOG_LEVEL_CRITICAL;
-  if (alert == KR_ALERT_REPLACED || alert == KR_ALERT_DONE)
+  if (alert == KR_ALERT_REPLACED || alert == KR_ALERT_DONE || alert == KR_ALERT_HANDOVER)
     return G_LOG_LEVEL_MESSAGE;
   return G_LOG_LEVEL_WARNING;
 }
@@ -430,11 +443,17 @@ act_alert (KrSupervised *s, const KrSupervisorAction *action)
 
   kr_log (alert_level (action->alert), name_of (s), NULL, "%s", text);
   if (action->alert != KR_ALERT_REPLACED && action->alert != KR_ALERT_DONE &&
-      action->alert != KR_ALERT_MONITOR_PAUSED)
+      action->alert != KR_ALERT_HANDOVER && action->alert != KR_ALERT_MONITOR_PAUSED)
     set_reason (s, action->reason);
   if (action->alert == KR_ALERT_KILLED && s->machine.state == KR_SUPERVISOR_STOPPING)
     s->had_to_kill = TRUE;
-  happened (s, KR_LAYER_WATCHDOG, "", kr_alert_name (action->alert), text, -1, NULL);
+  if (action->alert == KR_ALERT_REPLACE_FAILED)
+    kr_supervised_note_failed_handover (s, action->reason);
+  /* Of a handover people hear once, when it is over. */
+  if (s->handover.stage == KR_HANDOVER_NONE || action->alert == KR_ALERT_KILLED ||
+      action->alert == KR_ALERT_MONITOR_PAUSED)
+    kr_supervised_happened (s, KR_LAYER_WATCHDOG, "", kr_alert_name (action->alert), text, -1,
+                            NULL);
 }
 
 static void
@@ -445,13 +464,13 @@ act_recovered (KrSupervised *s, const KrSupervisorAction *action)
 
   s->last_recovery_s = action->seconds;
   kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL, "%s", text);
-  happened (s, KR_LAYER_WATCHDOG, "", "recovered", text, action->seconds, NULL);
+  kr_supervised_happened (s, KR_LAYER_WATCHDOG, "", "recovered", text, action->seconds, NULL);
 }
 
 static void
 carry_out (KrSupervised *s, const KrSupervisorAction *action)
 {
-  KrWorker *worker = find_worker (s, action->serial);
+  KrWorker *worker = kr_supervised_find_worker (s, action->serial);
 
   switch (action->type) {
   case KR_SUPERVISOR_ACTION_SPAWN:
@@ -471,7 +490,9 @@ carry_out (KrSupervised *s, const KrSupervisorAction *action)
     if (worker != NULL)
       rescue_files (s, worker);
     break;
-  case KR_SUPERVISOR_ACTION_PROMOTE: /* the machine knows, and nobody else needs to */
+  case KR_SUPERVISOR_ACTION_PROMOTE:
+    if (worker != NULL)
+      kr_supervised_adopt (s, worker->loaded);
     break;
   case KR_SUPERVISOR_ACTION_ALERT:
     act_alert (s, action);
@@ -489,11 +510,13 @@ carry_out (KrSupervised *s, const KrSupervisorAction *action)
 static void
 tick (KrSupervised *s, gint64 now)
 {
-  const KrWorker *worker = find_worker (s, s->machine.current);
+  const KrWorker *worker = kr_supervised_find_worker (s, s->machine.current);
   KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_TICK};
 
   event.writing = worker != NULL && kr_worker_is_writing (worker, now);
-  send (s, &event);
+  event.next_waits = kr_supervised_next_waits (s);
+  kr_supervised_send (s, &event);
+  kr_supervised_step_handover (s);
 }
 
 static gboolean
@@ -518,8 +541,8 @@ arm_deadline (KrSupervised *s)
 }
 
 /* Feeds the machine and carries out what it decides. Actions can lead to further events. */
-static void
-send (KrSupervised *s, const KrSupervisorEvent *event)
+void
+kr_supervised_send (KrSupervised *s, const KrSupervisorEvent *event)
 {
   KrSupervisorState before = s->machine.state;
   KrSupervisorActions actions;
@@ -544,7 +567,7 @@ static void
 on_measured (guint64 bytes, gpointer data)
 {
   KrSupervised *s = data;
-  KrWorker *worker = find_worker (s, s->measuring);
+  KrWorker *worker = kr_supervised_find_worker (s, s->measuring);
 
   s->measuring = 0;
   if (worker == NULL)
@@ -583,7 +606,7 @@ static void
 look_for_leftovers (KrSupervised *s, gint64 now)
 {
   g_autoptr (GPtrArray) folders = NULL;
-  const KrWorker *current = find_worker (s, s->machine.current);
+  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
 
   if (now < s->next_leftovers || current == NULL)
     return;
@@ -601,37 +624,80 @@ look_for_leftovers (KrSupervised *s, gint64 now)
   kr_disk_job_leftovers (folders, s->cancellable, on_leftovers, s);
 }
 
+/* --- the file -------------------------------------------------------------------------- */
+
+static gint
+find_pipeline (const GPtrArray *before, const char *name)
+{
+  for (guint i = 0; before != NULL && i < before->len; i++) {
+    const KrPipelineReport *report = before->pdata[i];
+
+    if (g_strcmp0 (report->name, name) == 0)
+      return (gint)i;
+  }
+  return -1;
+}
+
+static KrPipelineReport *
+new_counters (const KrPipelineSpec *spec)
+{
+  KrPipelineReport *report = kr_pipeline_report_new (spec->name);
+
+  g_free (report->camera);
+  report->camera = g_strdup (spec->camera);
+  return report;
+}
+
+void
+kr_supervised_adopt (KrSupervised *s, KrLoadedFile *loaded)
+{
+  g_autoptr (GPtrArray) before = g_steal_pointer (&s->before);
+  g_autoptr (GPtrArray) gaps = g_steal_pointer (&s->gaps);
+
+  if (loaded == s->loaded) {
+    s->before = g_steal_pointer (&before);
+    s->gaps = g_steal_pointer (&gaps);
+    return;
+  }
+  kr_loaded_file_ref (loaded);
+  kr_loaded_file_unref (s->loaded);
+  s->loaded = loaded;
+  s->file = loaded->file;
+  g_free (s->health);
+  s->health = g_new0 (KrHealthReport, s->file->pipelines->len);
+  s->before = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_report_free);
+  s->gaps = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_gap_meter_free);
+  for (guint i = 0; i < s->file->pipelines->len; i++) {
+    gint at = find_pipeline (before, pipeline_name (s, i));
+    KrPipelineReport *counters = new_counters (s->file->pipelines->pdata[i]);
+
+    if (at >= 0)
+      kr_pipeline_report_carry_on (counters, before->pdata[at]);
+    g_ptr_array_add (s->before, counters);
+    g_ptr_array_add (s->gaps,
+                     at >= 0 ? g_steal_pointer (&gaps->pdata[at]) : kr_gap_meter_new ());
+  }
+}
+
 /* --- public ---------------------------------------------------------------------------- */
 
 KrSupervised *
-kr_supervised_new (KrPipelineFile *file, const char *text, GHashTable *set,
-                   const KrSupervisedCallbacks *callbacks, gpointer data)
+kr_supervised_new (KrLoadedFile *loaded, const KrSupervisedCallbacks *callbacks, gpointer data)
 {
   KrSupervised *s = g_new0 (KrSupervised, 1);
   KrSupervisorPolicy policy;
 
-  s->file = file;
-  s->text = g_strdup (text);
-  s->set = set != NULL ? g_hash_table_ref (set) : NULL;
   s->callbacks = callbacks;
   s->data = data;
   s->workers = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_worker_free);
-  s->before = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_report_free);
-  s->health = g_new0 (KrHealthReport, file->pipelines->len);
-  s->gaps = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_gap_meter_free);
   s->cancellable = g_cancellable_new ();
   s->last_reason = g_strdup ("");
   s->last_recovery_s = -1;
-  for (guint i = 0; i < file->pipelines->len; i++) {
-    const KrPipelineSpec *spec = file->pipelines->pdata[i];
-    KrPipelineReport *before = kr_pipeline_report_new (spec->name);
-
-    g_free (before->camera);
-    before->camera = g_strdup (spec->camera);
-    g_ptr_array_add (s->before, before);
-    g_ptr_array_add (s->gaps, kr_gap_meter_new ());
-  }
-  kr_supervisor_policy_from_file (&policy, file);
+  s->handovers.last_overlap_s = -1;
+  s->predecessors = g_array_new (FALSE, TRUE, sizeof (KrPredecessor));
+  g_array_set_clear_func (s->predecessors, kr_predecessor_clear);
+  kr_supervised_adopt (s, loaded);
+  kr_supervisor_policy_from_file (&policy, s->file);
   kr_supervisor_init (&s->machine, &policy, g_get_monotonic_time ());
   judge (s, g_get_monotonic_time ());
   return s;
@@ -648,10 +714,12 @@ kr_supervised_free (KrSupervised *supervised)
   g_ptr_array_unref (supervised->workers);
   g_ptr_array_unref (supervised->before);
   g_ptr_array_unref (supervised->gaps);
-  g_clear_pointer (&supervised->set, g_hash_table_unref);
-  kr_pipeline_file_free (supervised->file);
+  g_clear_handle_id (&supervised->handover_id, g_source_remove);
+  kr_supervised_clear_handover (supervised);
+  g_array_unref (supervised->predecessors);
+  kr_loaded_file_unref (supervised->loaded);
   g_free (supervised->health);
-  g_free (supervised->text);
+  g_free (supervised->handovers.last_text);
   g_free (supervised->last_reason);
   g_free (supervised);
 }
@@ -667,7 +735,7 @@ kr_supervised_start (KrSupervised *supervised)
 {
   KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_START};
 
-  send (supervised, &event);
+  kr_supervised_send (supervised, &event);
 }
 
 void
@@ -676,7 +744,8 @@ kr_supervised_stop (KrSupervised *supervised, gboolean force)
   KrSupervisorEvent event = {.type =
                                  force ? KR_SUPERVISOR_EVENT_FORCE : KR_SUPERVISOR_EVENT_STOP};
 
-  send (supervised, &event);
+  kr_supervised_send (supervised, &event);
+  kr_supervised_step_handover (supervised);
 }
 
 static KrPipelineReport *
@@ -709,7 +778,7 @@ merge_reports (const KrSupervised *s, const KrWorker *current, const KrPipelineR
 static void
 measure_gaps (KrSupervised *s)
 {
-  const KrWorker *current = find_worker (s, s->machine.current);
+  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
 
   if (s->machine.state == KR_SUPERVISOR_STOPPING || s->machine.state == KR_SUPERVISOR_STOPPED)
     return;
@@ -728,7 +797,7 @@ void
 kr_supervised_tick (KrSupervised *supervised)
 {
   gint64 now = g_get_monotonic_time ();
-  KrWorker *worker = find_worker (supervised, supervised->machine.current);
+  KrWorker *worker = kr_supervised_find_worker (supervised, supervised->machine.current);
 
   if (worker != NULL) {
     measure_silent_worker (supervised, worker, now);
@@ -797,7 +866,7 @@ kr_supervised_take_snapshot (const KrSupervised *s)
   KrFileSnapshot *snapshot = kr_file_snapshot_new (s->file->path, name_of (s));
   gint64 now = g_get_monotonic_time ();
   gint64 to_utc = g_get_real_time () - now;
-  const KrWorker *current = find_worker (s, s->machine.current);
+  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
 
   snapshot->state = s->machine.state;
   snapshot->since_utc_us = s->machine.since + to_utc;
@@ -814,6 +883,9 @@ kr_supervised_take_snapshot (const KrSupervised *s)
   snapshot->last_recovery_s = s->last_recovery_s;
   snapshot->leftovers = s->leftovers;
   snapshot->leftover_oldest_utc_us = s->leftover_oldest_utc_us;
+  snapshot->handovers = s->handovers;
+  snapshot->handovers.stage = s->handover.stage;
+  snapshot->handovers.last_text = g_strdup (s->handovers.last_text);
   snapshot_workers (s, snapshot, now);
   for (guint i = 0; i < s->before->len; i++) {
     KrPipelineSnapshot *pipeline =

@@ -5,7 +5,8 @@
 
 #include <glib.h>
 
-#include "launcher/core/pipeline-file.h"
+#include "launcher/app/loaded-file.h"
+#include "launcher/core/handover.h"
 #include "launcher/core/snapshot.h"
 
 G_BEGIN_DECLS
@@ -23,11 +24,14 @@ typedef struct {
   void (*happened) (KrSupervised *supervised, KrLayer layer, const char *pipeline,
                     const char *kind, const char *text, double seconds, GVariant *details,
                     gpointer data);
+  /* A handover is over; @text is for people. May be NULL. */
+  void (*handed_over) (KrSupervised *supervised, KrHandoverResult result, const char *text,
+                       gpointer data);
 } KrSupervisedCallbacks;
 
-/* Takes over @file; takes a reference of @set (nullable). */
-KrSupervised *kr_supervised_new (KrPipelineFile *file, const char *text, GHashTable *set,
-                                 const KrSupervisedCallbacks *callbacks, gpointer data);
+/* Takes a reference of @loaded. */
+KrSupervised *kr_supervised_new (KrLoadedFile *loaded, const KrSupervisedCallbacks *callbacks,
+                                 gpointer data);
 void kr_supervised_free (KrSupervised *supervised);
 
 const char *kr_supervised_get_name (const KrSupervised *supervised);
@@ -35,6 +39,26 @@ const char *kr_supervised_get_name (const KrSupervised *supervised);
 void kr_supervised_start (KrSupervised *supervised);
 /* @force: end it at once. */
 void kr_supervised_stop (KrSupervised *supervised, gboolean force);
+/**
+ * kr_supervised_hand_over:
+ * @loaded: what a new worker is to run; a reference is taken
+ * @in_turn: the old one ends before the new one starts
+ * @cause: why, for people: "the file has changed"
+ *
+ * Begins a handover; the callback tells how it ended, never before this returns. A file that
+ * has stopped or given up is started.
+ *
+ * Returns: FALSE if one is under way already
+ */
+gboolean kr_supervised_hand_over (KrSupervised *supervised, KrLoadedFile *loaded,
+                                  gboolean in_turn, const char *cause);
+/* Counts a file that was not even tried, as it is wrong. */
+void kr_supervised_refuse (KrSupervised *supervised, const char *text);
+/* What is going on in a handover, for people; NULL = none is under way. (transfer full) */
+char *kr_supervised_describe_handover (const KrSupervised *supervised);
+const KrLoadedFile *kr_supervised_get_loaded (const KrSupervised *supervised);
+KrSupervisorState kr_supervised_get_state (const KrSupervised *supervised);
+
 /* Once a second. */
 void kr_supervised_tick (KrSupervised *supervised);
 

@@ -32,6 +32,8 @@ static const struct {
     {"hang", KR_NOTICE_REPLACEMENT},
     {"replaced", KR_NOTICE_HANDOVER},
     {"replace-failed", KR_NOTICE_HANDOVER},
+    {"handover", KR_NOTICE_HANDOVER},
+    {"handover-failed", KR_NOTICE_HANDOVER},
     {"disk", KR_NOTICE_DISK},
     {"reconnect", KR_NOTICE_RECONNECT},
 };

@@ -63,6 +63,7 @@ kr_file_snapshot_new (const char *path, const char *name)
   file->name = g_strdup (name);
   file->last_reason = g_strdup ("");
   file->last_recovery_s = -1;
+  file->handovers.last_overlap_s = -1;
   file->workers = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_worker_snapshot_free);
   file->pipelines = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_snapshot_free);
   return file;
@@ -76,6 +77,7 @@ kr_file_snapshot_free (KrFileSnapshot *file)
   g_free (file->path);
   g_free (file->name);
   g_free (file->last_reason);
+  g_free (file->handovers.last_text);
   g_ptr_array_unref (file->workers);
   g_ptr_array_unref (file->pipelines);
   g_free (file);

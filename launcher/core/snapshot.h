@@ -6,6 +6,7 @@
 #include <glib.h>
 
 #include "launcher/core/gap-meter.h"
+#include "launcher/core/handover.h"
 #include "launcher/core/health.h"
 #include "launcher/core/report.h"
 #include "launcher/core/supervisor.h"
@@ -60,6 +61,18 @@ typedef struct {
   gint64 gap_since_utc_us; /* nothing is recorded since then; 0 = it is */
 } KrPipelineSnapshot;
 
+/* The handovers of a file. */
+typedef struct {
+  KrHandoverStage stage; /* NONE = none is under way */
+  gint64 begun_utc_us;   /* that one; 0 = none */
+  guint64 counts[KR_N_HANDOVER_RESULTS];
+  gint64 last_utc_us; /* when the last one ended; 0 = there was none */
+  KrHandoverResult last_result;
+  char *last_text;
+  double last_overlap_s; /* both recorded for so long, in the last that was completed; < 0 =
+                            there was none */
+} KrHandoverSnapshot;
+
 typedef struct {
   char *path;
   char *name;
@@ -76,6 +89,7 @@ typedef struct {
   double last_recovery_s; /* layer 2; < 0 = never */
   guint leftovers;        /* unfinished files that nobody holds, where it records */
   gint64 leftover_oldest_utc_us;
+  KrHandoverSnapshot handovers;
   GPtrArray *workers;   /* of KrWorkerSnapshot; the current one first */
   GPtrArray *pipelines; /* of KrPipelineSnapshot, in the order of the file */
 } KrFileSnapshot;

@@ -39,7 +39,8 @@ static const guint16 edges[KR_N_SUPERVISOR_STATES][KR_N_SUPERVISOR_EVENTS] = {
                 TO (RUNNING) | TO (UNHEALTHY) | TO (REPLACING) | TO (TERMINATING),
             [KR_SUPERVISOR_EVENT_EXITED] = TO (RUNNING) | TO (STARTING) | TO (BACKOFF) |
                                            TO (STOPPING) | TO (STOPPED) | TO (GAVE_UP),
-            [KR_SUPERVISOR_EVENT_REPLACE] = TO (REPLACING),
+            /* to TERMINATING: one after the other, as asked */
+            [KR_SUPERVISOR_EVENT_REPLACE] = TO (REPLACING) | TO (TERMINATING),
             [KR_SUPERVISOR_EVENT_STOP] = TO (STOPPING),
             [KR_SUPERVISOR_EVENT_FORCE] = TO (STOPPING),
             [KR_SUPERVISOR_EVENT_TICK] = TO (RUNNING) | TO (REPLACING) | TO (TERMINATING),
@@ -81,6 +82,8 @@ static const guint16 edges[KR_N_SUPERVISOR_STATES][KR_N_SUPERVISOR_EVENTS] = {
             /* to itself: the old one's end */
             [KR_SUPERVISOR_EVENT_EXITED] =
                 TO (TERMINATING) | TO (STARTING) | TO (BACKOFF) | TO (GAVE_UP),
+            /* what follows is another one, and at once */
+            [KR_SUPERVISOR_EVENT_REPLACE] = TO (TERMINATING),
             [KR_SUPERVISOR_EVENT_STOP] = TO (STOPPING),
             [KR_SUPERVISOR_EVENT_FORCE] = TO (STOPPING),
             [KR_SUPERVISOR_EVENT_TICK] = TO (TERMINATING),
@@ -175,6 +178,7 @@ static const char *const alert_names[] = {
     [KR_ALERT_GAVE_UP] = "gave-up",
     [KR_ALERT_DONE] = "done",
     [KR_ALERT_KILLED] = "killed",
+    [KR_ALERT_HANDOVER] = "handover",
     [KR_ALERT_MONITOR_PAUSED] = "monitor-paused",
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (alert_names) == KR_N_ALERTS);

@@ -124,6 +124,15 @@ enter (KrSupervisor *s, KrSupervisorState state, gint64 deadline, gint64 now)
   s->deadline = deadline;
 }
 
+/* The file that the new worker runs may have other limits. */
+static void
+adopt_policy (KrSupervisor *s)
+{
+  if (s->has_next_policy)
+    s->policy = s->next_policy;
+  s->has_next_policy = FALSE;
+}
+
 /* What is known of current starts afresh. */
 static void
 reset_current (KrSupervisor *s, guint serial, gint64 now)
@@ -144,6 +153,8 @@ reset_current (KrSupervisor *s, guint serial, gint64 now)
 static void
 spawn_current (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
 {
+  adopt_policy (s);
+  s->handover = FALSE;
   reset_current (s, ++s->last_serial, now);
   enter (s, KR_SUPERVISOR_STARTING, NEVER, now);
   add (actions, KR_SUPERVISOR_ACTION_SPAWN, s->current)->overlap = s->old != 0;
@@ -161,9 +172,12 @@ spawn_after (KrSupervisor *s, gint64 delay, gint64 now, KrSupervisorActions *act
 static void
 spawn_next (KrSupervisor *s, gboolean handover, gint64 now, KrSupervisorActions *actions)
 {
+  gint64 ready;
+
   s->next = ++s->last_serial;
   s->handover = handover;
-  enter (s, KR_SUPERVISOR_REPLACING, now + s->policy.timeout_ready_us, now);
+  ready = s->has_next_policy ? s->next_policy.timeout_ready_us : s->policy.timeout_ready_us;
+  enter (s, KR_SUPERVISOR_REPLACING, now + ready, now);
   add (actions, KR_SUPERVISOR_ACTION_SPAWN, s->next)->overlap = TRUE;
 }
 
@@ -174,19 +188,22 @@ kill_worker (guint serial, KrSupervisorActions *actions)
     add (actions, KR_SUPERVISOR_ACTION_KILL, serial);
 }
 
-/* @serial becomes old: it finishes its files, or is killed if it cannot hear us. */
+/* @serial becomes old: it finishes its files within @time, or is killed if it cannot hear us.
+ */
 static void
-retire (KrSupervisor *s, guint serial, gboolean hung, gint64 now, KrSupervisorActions *actions)
+retire (KrSupervisor *s, guint serial, gboolean hung, gint64 time, gint64 now,
+        KrSupervisorActions *actions)
 {
   s->old = serial;
   s->old_killed = hung;
-  s->old_deadline = now + (hung ? KR_SUPERVISOR_KILL_AGAIN_US : s->policy.timeout_stop_us);
+  s->old_deadline = now + (hung ? KR_SUPERVISOR_KILL_AGAIN_US : time);
   add (actions, hung ? KR_SUPERVISOR_ACTION_KILL : KR_SUPERVISOR_ACTION_STOP, serial);
 }
 
 static void
 promote (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
 {
+  adopt_policy (s);
   reset_current (s, s->next, now);
   s->next = 0;
   s->handover = FALSE;
@@ -198,31 +215,50 @@ static void
 back_to_current (KrSupervisor *s, gint64 now)
 {
   s->handover = FALSE;
+  s->has_next_policy = FALSE;
   if (s->bad > 0)
     enter (s, KR_SUPERVISOR_UNHEALTHY, NEVER, now);
   else
     enter (s, s->was_ready ? KR_SUPERVISOR_RUNNING : KR_SUPERVISOR_STARTING, NEVER, now);
 }
 
-/* Current records nothing: end it, then start another @delay later. */
+/* End current within @time, then start another @delay later. */
 static void
-terminate (KrSupervisor *s, gboolean at_once, gint64 delay, gint64 now,
+terminate (KrSupervisor *s, gboolean at_once, gint64 time, gint64 delay, gint64 now,
            KrSupervisorActions *actions)
 {
-  gint64 time = at_once ? KR_SUPERVISOR_KILL_AGAIN_US
-                        : MIN (s->policy.timeout_stop_us, KR_SUPERVISOR_STALLED_STOP_US);
-
   s->killed = at_once;
   s->delay_us = delay;
   enter (s, KR_SUPERVISOR_TERMINATING, now + time, now);
   add (actions, at_once ? KR_SUPERVISOR_ACTION_KILL : KR_SUPERVISOR_ACTION_STOP, s->current);
 }
 
+/* The same for one that records nothing: with little patience, or none. */
+static void
+terminate_idle (KrSupervisor *s, gboolean at_once, gint64 delay, gint64 now,
+                KrSupervisorActions *actions)
+{
+  gint64 time = at_once ? KR_SUPERVISOR_KILL_AGAIN_US
+                        : MIN (s->policy.timeout_stop_us, KR_SUPERVISOR_STALLED_STOP_US);
+
+  terminate (s, at_once, time, delay, now, actions);
+}
+
 /* --- wishes ---------------------------------------------------------------------------- */
 
-static gboolean
-on_start (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+static void
+note_next_policy (KrSupervisor *s, const KrSupervisorEvent *event)
 {
+  s->has_next_policy = event->policy != NULL;
+  if (event->policy != NULL)
+    s->next_policy = *event->policy;
+}
+
+static gboolean
+on_start (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+          KrSupervisorActions *actions)
+{
+  note_next_policy (s, event);
   s->exit_code = 0;
   s->failures = 0;
   spawn_current (s, now, actions);
@@ -234,16 +270,25 @@ on_replace (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
             KrSupervisorActions *actions)
 {
   if (s->state == KR_SUPERVISOR_BACKOFF) {
+    note_next_policy (s, event);
+    alert (actions, KR_ALERT_HANDOVER, 0, 0, event->reason);
+    s->failures = 0; /* of the file as it was */
     spawn_current (s, now, actions);
     return TRUE;
   }
   if (s->old != 0)
     return FALSE; /* one handover at a time */
-  alert (actions, KR_ALERT_REPLACEMENT, s->current, 0, event->reason);
-  if (s->was_ready)
+  note_next_policy (s, event);
+  alert (actions, KR_ALERT_HANDOVER, s->current, 0, event->reason);
+  if (s->state == KR_SUPERVISOR_TERMINATING)
+    s->delay_us = 0;
+  else if (s->was_ready && !event->in_turn)
     spawn_next (s, TRUE, now, actions);
+  else if (s->was_ready)
+    terminate (s, FALSE, s->policy.handover_stop_us, 0, now, actions);
   else /* it records nothing, so nothing is lost; and it may hold a port the new one needs */
-    terminate (s, FALSE, 0, now, actions);
+    terminate_idle (s, FALSE, 0, now, actions);
+  s->handover = TRUE;
   return TRUE;
 }
 
@@ -252,6 +297,8 @@ on_stop (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
 {
   if (s->state == KR_SUPERVISOR_STOPPING)
     return TRUE;
+  s->handover = FALSE;
+  s->has_next_policy = FALSE;
   if (kr_supervisor_n_workers (s) == 0) {
     enter (s, KR_SUPERVISOR_STOPPED, NEVER, now);
     return TRUE;
@@ -318,6 +365,7 @@ on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *action
 {
   guint before = s->current;
   gboolean hung = s->hung;
+  gboolean handover = s->handover;
 
   if (s->state != KR_SUPERVISOR_REPLACING) {
     if (serial != s->current)
@@ -329,7 +377,8 @@ on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *action
     return FALSE;
   promote (s, now, actions);
   s->has_reported = TRUE;
-  retire (s, before, hung, now, actions);
+  retire (s, before, hung, handover ? s->policy.handover_stop_us : s->policy.timeout_stop_us,
+          now, actions);
   alert (actions, KR_ALERT_REPLACED, s->current, 0, NULL);
   set_ready (s, now, actions);
   return TRUE;
@@ -352,7 +401,7 @@ replace_unhealthy (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
   if (event->writing)
     spawn_next (s, FALSE, now, actions);
   else
-    terminate (s, FALSE, 0, now, actions);
+    terminate_idle (s, FALSE, 0, now, actions);
 }
 
 static void
@@ -499,7 +548,8 @@ after_current (KrSupervisor *s, const KrSupervisorEvent *event, const char *reas
     enter (s, KR_SUPERVISOR_STARTING, NEVER, now);
     break;
   case KR_SUPERVISOR_TERMINATING:
-    if (is_final_end (event))
+    /* What cannot be cured by the same file may be by another. */
+    if (is_final_end (event) && !s->handover)
       give_up (s, event->code, reason, now, actions);
     else
       spawn_after (s, s->delay_us, now, actions);
@@ -544,7 +594,8 @@ on_gone (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
     s->next = 0;
     if (s->state != KR_SUPERVISOR_REPLACING)
       break;
-    count_failure (s, now);
+    if (!s->handover) /* a file that does not work is no fault of the one that does */
+      count_failure (s, now);
     alert (actions, KR_ALERT_REPLACE_FAILED, event->serial, -1, reason);
     s->hung = FALSE; /* looked at again with the next tick */
     back_to_current (s, now);
@@ -626,34 +677,37 @@ check_heartbeat (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
     s->hung = TRUE;
     spawn_next (s, FALSE, now, actions);
   } else {
-    terminate (s, TRUE, delay, now, actions);
+    terminate_idle (s, TRUE, delay, now, actions);
   }
 }
 
 /* Next is not ready in time. */
 static void
-end_replacement (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+end_replacement (KrSupervisor *s, gboolean next_waits, gint64 now, KrSupervisorActions *actions)
 {
   guint other;
   gboolean hung = s->hung;
 
-  if (hung || s->harmful || (!s->handover && !s->writing)) {
+  /* What somebody wants may be wrong, so it must at least run: with the source absent for both,
+   * nothing is lost by the change. */
+  if (hung || s->harmful || (!s->writing && (!s->handover || next_waits))) {
     /* Current cannot stay. Perhaps it holds what next is waiting for, such as a port. */
     other = s->current;
     promote (s, now, actions);
-    retire (s, other, hung, now, actions);
+    retire (s, other, hung, s->policy.timeout_stop_us, now, actions);
     enter (s, KR_SUPERVISOR_STARTING, NEVER, now);
     return;
   }
   other = s->next;
   s->next = 0;
   alert (actions, KR_ALERT_REPLACE_FAILED, other, -1, "it did not record in time");
-  retire (s, other, FALSE, now, actions);
+  retire (s, other, FALSE, s->policy.timeout_stop_us, now, actions);
   back_to_current (s, now);
 }
 
 static void
-check_replacement (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+check_replacement (KrSupervisor *s, gboolean next_waits, gint64 now,
+                   KrSupervisorActions *actions)
 {
   if (is_silent (s, now))
     s->hung = TRUE;
@@ -662,7 +716,7 @@ check_replacement (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
     kill_worker (s->current, actions);
   }
   if (now >= s->deadline)
-    end_replacement (s, now, actions);
+    end_replacement (s, next_waits, now, actions);
 }
 
 static gboolean
@@ -679,7 +733,7 @@ on_tick (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
     check_heartbeat (s, now, actions);
     break;
   case KR_SUPERVISOR_REPLACING:
-    check_replacement (s, now, actions);
+    check_replacement (s, event->next_waits, now, actions);
     break;
   case KR_SUPERVISOR_TERMINATING:
     if (now < s->deadline)
@@ -718,7 +772,7 @@ dispatch (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
 {
   switch (event->type) {
   case KR_SUPERVISOR_EVENT_START:
-    return on_start (s, now, actions);
+    return on_start (s, event, now, actions);
   case KR_SUPERVISOR_EVENT_HELLO:
     return on_heartbeat (s, event->serial, FALSE, now);
   case KR_SUPERVISOR_EVENT_HEARTBEAT:
@@ -800,6 +854,7 @@ kr_supervisor_policy_from_file (KrSupervisorPolicy *policy, const KrPipelineFile
   policy->hang_limit_us = CLAMP (file->health.interval_us * policy->threshold / 3 * 2,
                                  3 * G_TIME_SPAN_SECOND, 30 * G_TIME_SPAN_SECOND);
   policy->timeout_ready_us = file->handover.timeout_ready_us;
+  policy->handover_stop_us = file->handover.timeout_stop_us;
   policy->restart = KR_RESTART_NO;
   for (guint i = 0; i < file->pipelines->len; i++) {
     const KrPipelineSpec *spec = file->pipelines->pdata[i];

@@ -52,7 +52,8 @@ typedef enum {
   KR_SUPERVISOR_EVENT_READY,        /* serial: it records; a next one as well as its current */
   KR_SUPERVISOR_EVENT_VERDICT,      /* of health, on current: bad, at_once, harmful, writing */
   KR_SUPERVISOR_EVENT_EXITED,       /* serial, code or signal: it is gone */
-  KR_SUPERVISOR_EVENT_REPLACE,      /* somebody wants a new one in its place (handover) */
+  KR_SUPERVISOR_EVENT_REPLACE,      /* somebody wants a new one in its place (handover): policy,
+                                       in_turn */
   KR_SUPERVISOR_EVENT_STOP,         /* somebody wants it to end in good order */
   KR_SUPERVISOR_EVENT_FORCE,        /* somebody wants it to end now */
   KR_SUPERVISOR_EVENT_TICK,         /* time has passed; writing. At least every second */
@@ -61,16 +62,32 @@ typedef enum {
 
 const char *kr_supervisor_event_name (KrSupervisorEventType type);
 
+/* Times are microseconds. */
+typedef struct {
+  guint threshold;
+  gint64 startup_grace_us;
+  gint64 hang_limit_us;    /* without a report */
+  gint64 timeout_ready_us; /* for next */
+  gint64 timeout_stop_us;  /* for a worker to finish its files, our own margin included */
+  gint64 handover_stop_us; /* the same for one that was handed over from: [Handover] */
+  KrRestart restart;       /* of the pipelines, the one that goes on longest */
+} KrSupervisorPolicy;
+
 typedef struct {
   KrSupervisorEventType type;
   guint serial; /* which worker */
   int code;     /* exited: its status, meaningless if signal is set */
   int signal;   /* exited: what killed it, 0 = it ended by itself */
   gboolean bad;
-  gboolean at_once;   /* verdict: no need to see Threshold of them */
-  gboolean harmful;   /* verdict: staying is worse than a gap */
-  gboolean writing;   /* verdict, tick: current's files grow, whatever else is wrong with it */
-  const char *reason; /* verdict, replace, spawn-failed: why; else NULL */
+  gboolean at_once;    /* verdict: no need to see Threshold of them */
+  gboolean harmful;    /* verdict: staying is worse than a gap */
+  gboolean writing;    /* verdict, tick: current's files grow, whatever else is wrong with it */
+  const char *reason;  /* verdict, replace, spawn-failed: why; else NULL */
+  gboolean next_waits; /* tick: next lacks nothing but its source, which is absent */
+  /* replace: current ends before next starts: a gap, for sources that serve one at a time */
+  gboolean in_turn;
+  /* replace, start: what goes for the new worker once it is current; NULL = as before */
+  const KrSupervisorPolicy *policy;
 } KrSupervisorEvent;
 
 typedef enum {
@@ -93,6 +110,7 @@ typedef enum {
   KR_ALERT_GAVE_UP,        /* see KR_SUPERVISOR_GAVE_UP */
   KR_ALERT_DONE,           /* it ended by itself, as its pipelines wanted it to */
   KR_ALERT_KILLED,         /* it did not end in time */
+  KR_ALERT_HANDOVER,       /* a new one is started in its place because somebody wants it */
   KR_ALERT_MONITOR_PAUSED, /* the supervisor itself stood still: heartbeats start afresh */
   KR_N_ALERTS
 } KrAlert;
@@ -126,16 +144,6 @@ typedef struct {
 #define KR_SUPERVISOR_MAX_TICK_GAP_US (3 * G_TIME_SPAN_SECOND)
 /* How long a worker that writes nothing may take to end: nobody records meanwhile. */
 #define KR_SUPERVISOR_STALLED_STOP_US (5 * G_TIME_SPAN_SECOND)
-
-/* Times are microseconds. */
-typedef struct {
-  guint threshold;
-  gint64 startup_grace_us;
-  gint64 hang_limit_us;    /* without a report */
-  gint64 timeout_ready_us; /* for next */
-  gint64 timeout_stop_us;  /* for a worker to finish its files, our own margin included */
-  KrRestart restart;       /* of the pipelines, the one that goes on longest */
-} KrSupervisorPolicy;
 
 /**
  * kr_supervisor_policy_from_file:
@@ -172,7 +180,7 @@ typedef struct {
   guint bad;            /* verdicts in a row */
   gint64 bad_since;     /* the first of them */
   gint64 healthy_since; /* G_MAXINT64 = is not */
-  gboolean handover;    /* within REPLACING: because somebody wants it */
+  gboolean handover;    /* within REPLACING, TERMINATING: because somebody wants it */
   gint64 delay_us;      /* within TERMINATING: before the next one starts */
   gint64 old_deadline;
   gboolean old_killed;
@@ -183,6 +191,9 @@ typedef struct {
   char fault[192];
   gint64 last_tick; /* G_MININT64 = none */
   int exit_code;    /* of the worker that ended for good */
+
+  gboolean has_next_policy; /* for the worker that takes over, wanted by somebody */
+  KrSupervisorPolicy next_policy;
 
   guint64 crashes;
   guint64 hangs;

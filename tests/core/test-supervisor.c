@@ -27,6 +27,7 @@ static const KrSupervisorPolicy policy = {
     .hang_limit_us = 20 * SECOND,
     .timeout_ready_us = 30 * SECOND,
     .timeout_stop_us = 18 * SECOND,
+    .handover_stop_us = 30 * SECOND,
     .restart = KR_RESTART_ALWAYS,
 };
 
@@ -605,13 +606,140 @@ test_handover (Case *c, gconstpointer data)
 {
   run (c);
   SEND (c, REPLACE, .reason = "reload");
-  assert_did (c, "alert:replacement:1 spawn+overlap:2");
+  assert_did (c, "alert:handover:1 spawn+overlap:2");
   REFUSED (c, REPLACE, .reason = "again");
   SEND (c, READY, .serial = 2);
   assert_did (c, "promote:2 stop:1 alert:replaced:2");
   REFUSED (c, REPLACE, .reason = "the old one is still there");
   SEND (c, EXITED, .serial = 1);
   g_assert_cmpuint (c->s.replacements, ==, 0); /* that was no fault */
+}
+
+/* The limits of the new file go with its worker. */
+static void
+test_handover_with_a_policy (Case *c, gconstpointer data)
+{
+  KrSupervisorPolicy other = policy;
+
+  other.threshold = 7;
+  other.timeout_ready_us = 50 * SECOND;
+  other.handover_stop_us = 9 * SECOND;
+  run (c);
+  SEND (c, REPLACE, .reason = "reload", .policy = &other);
+  g_assert_cmpint (kr_supervisor_deadline (&c->s), ==, c->now + 50 * SECOND);
+  g_assert_cmpuint (c->s.policy.threshold, ==, 3);
+  SEND (c, READY, .serial = 2);
+  g_assert_cmpuint (c->s.policy.threshold, ==, 7);
+  g_assert_cmpint (kr_supervisor_deadline (&c->s), ==, c->now + 9 * SECOND);
+  assert_did (c, "alert:handover:1 spawn+overlap:2 promote:2 stop:1 alert:replaced:2");
+  pass (c, 9, 2, TRUE);
+  assert_did (c, "alert:killed:1 kill:1");
+}
+
+static void
+test_rolled_back_policy_is_forgotten (Case *c, gconstpointer data)
+{
+  KrSupervisorPolicy other = policy;
+
+  other.threshold = 7;
+  run (c);
+  SEND (c, REPLACE, .reason = "reload", .policy = &other);
+  SEND (c, EXITED, .serial = 2, .code = 70);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  g_assert_cmpuint (c->s.current, ==, 3);
+  g_assert_cmpuint (c->s.policy.threshold, ==, 3);
+  assert_did (c, "alert:handover:1 spawn+overlap:2 recover:2 alert:replace-failed:2 recover:1 "
+                 "alert:crash:1 spawn:3");
+}
+
+/* A source that serves one receiver only. */
+static void
+test_handover_in_turn (Case *c, gconstpointer data)
+{
+  KrSupervisorPolicy other = policy;
+
+  other.threshold = 7;
+  run (c);
+  SEND (c, REPLACE, .reason = "reload", .in_turn = TRUE, .policy = &other);
+  assert_did (c, "alert:handover:1 stop:1");
+  assert_state (c, KR_SUPERVISOR_TERMINATING);
+  REFUSED (c, READY, .serial = 1);
+  SEND (c, EXITED, .serial = 1, .code = KR_EXIT_OK);
+  assert_did (c, "spawn:2");
+  g_assert_cmpuint (c->s.policy.threshold, ==, 7);
+  SEND (c, READY, .serial = 2);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+}
+
+/* The old worker of a file that was mended ends as it would have anyhow. */
+static void
+test_handover_while_it_ends (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  pass (c, 30, 1, FALSE); /* the grace */
+  bad_verdicts (c, 3, FALSE);
+  assert_state (c, KR_SUPERVISOR_TERMINATING);
+  g_string_truncate (c->log, 0);
+  SEND (c, REPLACE, .reason = "reload");
+  REFUSED (c, READY, .serial = 1);
+  SEND (c, EXITED, .serial = 1, .code = KR_EXIT_DATA);
+  assert_did (c, "alert:handover:1 spawn:2");
+}
+
+static void
+test_handover_out_of_backoff (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  SEND (c, EXITED, .serial = 1, .signal = 11);
+  SEND (c, EXITED, .serial = 2, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  g_string_truncate (c->log, 0);
+  SEND (c, REPLACE, .reason = "reload");
+  assert_did (c, "alert:handover spawn:3");
+  /* What the file did before is forgotten. */
+  SEND (c, EXITED, .serial = 3, .signal = 11);
+  assert_did (c, "recover:3 alert:crash:3 spawn:4");
+}
+
+/* Nothing records: the new one stays if its source is all that it lacks. */
+static void
+test_handover_without_a_source (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, REPLACE, .reason = "reload");
+  for (guint i = 0; i < 30; i++) {
+    c->now += SECOND;
+    SEND (c, HEARTBEAT, .serial = 1);
+    SEND (c, TICK, .writing = FALSE, .next_waits = TRUE);
+  }
+  assert_did (c, "alert:handover:1 spawn+overlap:2 promote:2 stop:1");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+static void
+test_handover_old_one_dies (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, REPLACE, .reason = "reload");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "alert:handover:1 spawn+overlap:2 recover:1 promote:2");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "back:2");
+}
+
+static void
+test_handover_stopped (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, REPLACE, .reason = "reload");
+  SEND (c, STOP);
+  assert_did (c, "alert:handover:1 spawn+overlap:2 stop:1 stop:2");
+  REFUSED (c, REPLACE, .reason = "too late");
+  SEND (c, EXITED, .serial = 2);
+  SEND (c, EXITED, .serial = 1);
+  assert_state (c, KR_SUPERVISOR_STOPPED);
 }
 
 static void
@@ -634,7 +762,7 @@ test_handover_before_it_records (Case *c, gconstpointer data)
   SEND (c, REPLACE, .reason = "reload");
   assert_state (c, KR_SUPERVISOR_TERMINATING);
   SEND (c, EXITED, .serial = 1);
-  assert_did (c, "spawn:1 alert:replacement:1 stop:1 spawn:2");
+  assert_did (c, "spawn:1 alert:handover:1 stop:1 spawn:2");
 }
 
 /* --- the table -------------------------------------------------------------------------- */
@@ -795,7 +923,15 @@ main (int argc, char **argv)
   ADD ("stop/force", test_force);
   ADD ("stop/every-state", test_stop_from_every_state);
   ADD ("handover/done", test_handover);
+  ADD ("handover/policy", test_handover_with_a_policy);
   ADD ("handover/rolled-back", test_handover_rolls_back);
+  ADD ("handover/rolled-back-policy", test_rolled_back_policy_is_forgotten);
+  ADD ("handover/in-turn", test_handover_in_turn);
+  ADD ("handover/while-it-ends", test_handover_while_it_ends);
+  ADD ("handover/out-of-backoff", test_handover_out_of_backoff);
+  ADD ("handover/without-a-source", test_handover_without_a_source);
+  ADD ("handover/old-one-dies", test_handover_old_one_dies);
+  ADD ("handover/stopped", test_handover_stopped);
   ADD ("handover/not-recording", test_handover_before_it_records);
   ADD ("table/undeclared", test_undeclared_edges_are_refused);
   ADD ("table/strangers", test_strangers_are_refused);
