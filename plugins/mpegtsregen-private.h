@@ -31,6 +31,9 @@ struct _KrMpegtsRegen {
   gboolean knows_live;
   gboolean need_stream_start, need_caps, need_segment;
   guint segment_seqnum;
+  gboolean is_alien;   /* and it has been told */
+  guint64 alien_bytes; /* so far */
+  guint64 alien_since; /* utc-ns */
 };
 
 /* mpegtsregen-properties.c */
@@ -39,5 +42,10 @@ void kr_mpegts_regen_set_property (GObject *object, guint id, const GValue *valu
                                    GParamSpec *pspec);
 void kr_mpegts_regen_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec);
 void kr_mpegts_regen_install_properties (GObjectClass *klass);
+
+/* mpegtsregen-alien.c */
+/* After each buffer. */
+void kr_mpegts_regen_watch_alien (KrMpegtsRegen *self);
+void kr_mpegts_regen_end_alien (KrMpegtsRegen *self);
 
 G_END_DECLS

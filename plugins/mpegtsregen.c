@@ -16,8 +16,9 @@
  * caps carry PAT and PMT as `streamheader`: a sink that rotates its file cuts playable
  * segments. Buffers are stamped from the PCR, also when they come from a file.
  *
- * Input need not be packet aligned. Bytes that are no packets are skipped and counted; streams
- * of 192 or 204-byte packets are refused.
+ * Input need not be packet aligned. Bytes that are no packets are skipped and counted. A file
+ * that is no transport stream, or one of 192 or 204-byte packets, is refused; while a live
+ * source sends anything else, it is waited for, and a message says what comes.
  *
  * ## Example launch lines
  * |[
@@ -337,6 +338,7 @@ kr_mpegts_regen_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
     GST_ELEMENT_ERROR (self, STREAM, FORMAT, ("%s.", error->message), (NULL));
     return GST_FLOW_ERROR;
   }
+  kr_mpegts_regen_watch_alien (self);
   flow = push_pieces (self, buffer, base, map.size);
   post_events (self);
   return flow;
@@ -387,6 +389,7 @@ kr_mpegts_regen_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
     reset_stream (self);
     return gst_pad_event_default (pad, parent, event);
   case GST_EVENT_EOS:
+    kr_mpegts_regen_end_alien (self);
     drain (self);
     prepare_output (self, 0);
     return gst_pad_event_default (pad, parent, event);
@@ -456,6 +459,7 @@ kr_mpegts_regen_change_state (GstElement *element, GstStateChange transition)
     kr_ts_regen_free (self->regen);
     self->regen = kr_ts_regen_new (&self->config);
     self->need_stream_start = self->need_caps = self->need_segment = TRUE;
+    self->is_alien = FALSE;
     self->segment_seqnum = GST_SEQNUM_INVALID;
     self->knows_live = FALSE;
     self->config_changed = TRUE;

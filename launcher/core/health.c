@@ -176,7 +176,13 @@ judge_state (KrCheck *check, const KrPipelineSpec *spec, const KrPipelineReport 
   }
 }
 
-/* A stall, told by the growth monitor. */
+static gboolean
+is_alien_stall (const KrPipelineReport *report)
+{
+  return g_strcmp0 (report->stall_reason, KR_STALL_NOT_TS) == 0;
+}
+
+/* A stall, told by the growth monitor or, of the wrong kind of stream, by mpegtsregen. */
 static void
 judge_stall (KrCheck *check, const KrPipelineReport *report, const KrWorkerSample *sample)
 {
@@ -184,6 +190,12 @@ judge_stall (KrCheck *check, const KrPipelineReport *report, const KrWorkerSampl
 
   if (source_is_absent (report)) {
     say (check, KR_HEALTH_WARN, "not growing (%s): the source is absent", reason);
+  } else if (is_alien_stall (report)) {
+    /* As absent as if it sent nothing: neither a rebuild nor another worker cures it. */
+    say (check, KR_HEALTH_WARN, "not growing: %s",
+         report->last_reason != NULL && *report->last_reason != '\0'
+             ? report->last_reason
+             : "the source delivers no transport stream");
   } else if (report->disk_full) {
     say (check, KR_HEALTH_WARN, "not growing (%s): the disk is full", reason);
   } else if (layer_1_is_at_work (report)) {
@@ -209,7 +221,7 @@ judge_growth (KrCheck *check, const KrPipelineReport *report, const KrWorkerSamp
 
   if (report->state == KR_PIPELINE_STOPPED)
     return;
-  if (!report->has_growth) {
+  if (!report->has_growth && !(report->stalled && is_alien_stall (report))) {
     say (check, KR_HEALTH_PASS, "not watched: no growthmonitorsink reports");
     return;
   }

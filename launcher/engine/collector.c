@@ -8,6 +8,9 @@
 #include "launcher/engine/engine.h"
 #include "plugins/common/messages.h"
 
+/* Until the first bytes of the right stream are in the file, its standing still is old news. */
+#define ALIEN_AFTERMATH_US (5 * G_TIME_SPAN_SECOND)
+
 /* What one pipeline has counted. Begins anew with each element, so that the sum over all that
  * were before is kept apart. */
 typedef struct {
@@ -28,6 +31,9 @@ typedef struct {
   gint64 last_growth_utc_us, last_keyframe_utc_us, last_input_utc_us;
   guint64 bytes_in;
   char *stall;
+  gboolean stall_untold; /* the reason was told before the stall */
+  /* regenerators */
+  char *alien; /* what comes instead of a transport stream, for people; NULL = one comes */
   /* file sinks */
   gint64 io_age_us;
 } Member;
@@ -38,6 +44,7 @@ struct _KrCollector {
   gpointer data;
   Counts before;      /* of the pipelines that are gone */
   GPtrArray *members; /* of the present one */
+  gint64 alien_end;   /* monotonic: when a transport stream came again; 0 = never */
 };
 
 static void
@@ -47,6 +54,7 @@ member_free (gpointer data)
 
   gst_object_unref (member->element);
   g_free (member->stall);
+  g_free (member->alien);
   g_free (member);
 }
 
@@ -364,8 +372,22 @@ kr_collector_get_io_age (KrCollector *collector)
 }
 
 const char *
+kr_collector_get_alien (KrCollector *collector)
+{
+  for (guint i = 0; i < collector->members->len; i++) {
+    const Member *member = g_ptr_array_index (collector->members, i);
+
+    if (member->alien != NULL)
+      return member->alien;
+  }
+  return NULL;
+}
+
+const char *
 kr_collector_get_stall (KrCollector *collector)
 {
+  if (kr_collector_get_alien (collector) != NULL)
+    return KR_STALL_NOT_TS;
   for (guint i = 0; i < collector->members->len; i++) {
     const Member *member = g_ptr_array_index (collector->members, i);
 
@@ -477,6 +499,14 @@ take_sample (KrCollector *collector, Member *member, const GstStructure *structu
   member->bytes_in = bytes_in;
 }
 
+static gboolean
+is_alien_lately (KrCollector *collector)
+{
+  return kr_collector_get_alien (collector) != NULL ||
+         (collector->alien_end != 0 &&
+          g_get_monotonic_time () - collector->alien_end < ALIEN_AFTERMATH_US);
+}
+
 static void
 take_stall (KrCollector *collector, Member *member, const GstStructure *structure)
 {
@@ -485,6 +515,9 @@ take_stall (KrCollector *collector, Member *member, const GstStructure *structur
 
   g_free (member->stall);
   member->stall = g_strdup (reason != NULL ? reason : KR_STALL_NO_GROWTH);
+  member->stall_untold = is_alien_lately (collector);
+  if (member->stall_untold)
+    return;
   tell (collector, KR_WORKER_EVENT_STALL, structure,
         "the recording does not grow: %s for %.1f s%s%s", member->stall,
         (double)get_number (structure, "age-ns") / GST_SECOND, location != NULL ? ", " : "",
@@ -495,6 +528,8 @@ static void
 take_recovery (KrCollector *collector, Member *member, const GstStructure *structure)
 {
   g_clear_pointer (&member->stall, g_free);
+  if (member->stall_untold)
+    return;
   tell (collector, KR_WORKER_EVENT_RECOVERED, structure,
         "the recording grows again after %.1f s",
         (double)get_number (structure, "outage-ns") / GST_SECOND);
@@ -618,6 +653,43 @@ take_discontinuity (KrCollector *collector, const GstStructure *structure)
         (double)gap / GST_SECOND);
 }
 
+/* The wrong thing comes: nothing here can cure that, and somebody must look at the encoder. */
+static void
+take_alien (KrCollector *collector, GstMessage *message, const GstStructure *structure)
+{
+  Member *member = find_member (collector, GST_MESSAGE_SRC (message));
+  const char *guess = gst_structure_get_string (structure, "looks-like");
+  const char *head = gst_structure_get_string (structure, "head");
+  g_autofree char *source = NULL;
+
+  if (member == NULL || member->alien != NULL)
+    return;
+  source = kr_engine_name_source (member->element);
+  member->alien =
+      g_strdup_printf ("%s delivers no transport stream (%s%s%s%s)", source,
+                       guess != NULL && *guess != '\0' ? "looks like " : "it begins ",
+                       guess != NULL ? guess : "", guess != NULL && *guess != '\0' ? ": " : "",
+                       head != NULL ? head : "?");
+  tell (collector, KR_WORKER_EVENT_STALL, structure, "%s; waiting for one, the file stays open",
+        member->alien);
+}
+
+static void
+take_packets_again (KrCollector *collector, GstMessage *message, const GstStructure *structure)
+{
+  Member *member = find_member (collector, GST_MESSAGE_SRC (message));
+  g_autofree char *source = NULL;
+
+  if (member == NULL || member->alien == NULL)
+    return;
+  source = kr_engine_name_source (member->element);
+  g_clear_pointer (&member->alien, g_free);
+  collector->alien_end = g_get_monotonic_time ();
+  tell (collector, KR_WORKER_EVENT_RECOVERED, structure,
+        "%s delivers a transport stream after %.1f s", source,
+        (double)get_number (structure, "outage-ns") / GST_SECOND);
+}
+
 void
 kr_collector_take (KrCollector *collector, GstMessage *message)
 {
@@ -641,4 +713,16 @@ kr_collector_take (KrCollector *collector, GstMessage *message)
   else if (g_str_equal (name, KR_MSG_TIMESTAMP_DISCONT) ||
            g_str_equal (name, KR_MSG_MPEGTS_DISCONT))
     take_discontinuity (collector, structure);
+  else if (g_str_equal (name, KR_MSG_MPEGTS_NO_PACKETS))
+    take_alien (collector, message, structure);
+  else if (g_str_equal (name, KR_MSG_MPEGTS_PACKETS_AGAIN))
+    take_packets_again (collector, message, structure);
+}
+
+gboolean
+kr_collector_has_told (KrCollector *collector, GstMessage *warning)
+{
+  const Member *member = find_member (collector, GST_MESSAGE_SRC (warning));
+
+  return member != NULL && member->alien != NULL;
 }

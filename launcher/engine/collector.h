@@ -37,6 +37,13 @@ void kr_collector_add_srt (GArray *values, GstElement *srtsrc);
 /* Why the file does not grow although data should come: one of KR_STALL_*, NULL if it does. */
 const char *kr_collector_get_stall (KrCollector *collector);
 
+/* (nullable): what a source delivers instead of a transport stream, one line for people; then
+ * the stall is KR_STALL_NOT_TS. */
+const char *kr_collector_get_alien (KrCollector *collector);
+
+/* Whether @warning says what an element message of the same element has said already. */
+gboolean kr_collector_has_told (KrCollector *collector, GstMessage *warning);
+
 /**
  * kr_collector_report:
  *

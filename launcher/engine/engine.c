@@ -3,6 +3,9 @@
 
 #include "launcher/engine/engine.h"
 
+/* Elements between a source and what reads it; a circle would have none. */
+#define MAX_CHAIN 64
+
 gboolean
 kr_engine_init (GError **error)
 {
@@ -43,4 +46,41 @@ kr_engine_list_elements (GstBin *bin)
 
   list_into (bin, elements);
   return elements;
+}
+
+/* What feeds @element; NULL if nothing does. */
+static GstElement *
+element_before (GstElement *element)
+{
+  g_autoptr (GstPad) pad = NULL, peer = NULL;
+
+  GST_OBJECT_LOCK (element);
+  if (element->sinkpads != NULL)
+    pad = gst_object_ref (element->sinkpads->data);
+  GST_OBJECT_UNLOCK (element);
+  if (pad != NULL)
+    peer = gst_pad_get_peer (pad);
+  while (peer != NULL && GST_IS_GHOST_PAD (peer)) {
+    GstPad *inner = gst_ghost_pad_get_target (GST_GHOST_PAD (peer));
+
+    gst_object_unref (peer);
+    peer = inner;
+  }
+  return peer != NULL ? gst_pad_get_parent_element (peer) : NULL;
+}
+
+char *
+kr_engine_name_source (GstElement *element)
+{
+  g_autoptr (GstElement) source = gst_object_ref (element);
+
+  for (guint i = 0; i < MAX_CHAIN; i++) {
+    GstElement *before = element_before (source);
+
+    if (before == NULL)
+      break;
+    gst_object_unref (source);
+    source = before;
+  }
+  return gst_object_get_name (GST_OBJECT (source));
 }

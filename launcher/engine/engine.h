@@ -23,4 +23,15 @@ gboolean kr_engine_init (GError **error);
  */
 GPtrArray *kr_engine_list_elements (GstBin *bin);
 
+/**
+ * kr_engine_name_source:
+ * @element: an element of a pipeline
+ *
+ * Follows the first sink pad upwards.
+ *
+ * Returns: (transfer full): the name of the element in which what reaches @element begins, as
+ *   far as it is linked
+ */
+char *kr_engine_name_source (GstElement *element);
+
 G_END_DECLS

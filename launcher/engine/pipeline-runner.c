@@ -255,6 +255,8 @@ take_warning (KrPipelineRunner *runner, GstMessage *message)
   guint64 unsaid;
   KrSourceWatch *watch = kr_source_set_find (runner->sources, GST_MESSAGE_SRC (message));
 
+  if (kr_collector_has_told (runner->collector, message))
+    return;
   if (watch != NULL && kr_source_watch_is_silent (watch) &&
       g_strcmp0 (runner->last_reason, text) != 0)
     set_reason (runner, text);
@@ -316,8 +318,8 @@ take_request (KrPipelineRunner *runner, GstMessage *message)
   feed (runner, KR_PIPELINE_EVENT_EOS, 0, text);
 }
 
-/* A stall while a source is away is the source's; one that stays when all sources deliver is a
- * pipeline that must be rebuilt. */
+/* A stall while a source is away is the source's, and so is one in which it delivers the wrong
+ * thing; one that stays when all sources deliver is a pipeline that must be rebuilt. */
 static void
 judge_stall (KrPipelineRunner *runner)
 {
@@ -326,7 +328,7 @@ judge_stall (KrPipelineRunner *runner)
   gint64 flowing_since;
 
   if (stall == NULL || g_str_equal (stall, KR_STALL_NO_KEYFRAME) ||
-      g_str_equal (stall, KR_STALL_BELOW_MIN_RATE) ||
+      g_str_equal (stall, KR_STALL_BELOW_MIN_RATE) || g_str_equal (stall, KR_STALL_NOT_TS) ||
       runner->policy.state != KR_PIPELINE_PLAYING ||
       kr_collector_report (runner->collector)->disk_full)
     return;
@@ -335,6 +337,16 @@ judge_stall (KrPipelineRunner *runner)
     return;
   text = g_strdup_printf ("the recording does not grow although data comes (%s)", stall);
   feed (runner, KR_PIPELINE_EVENT_FAULT, KR_CAUSE_PIPELINE, text);
+}
+
+/* Until the source delivers what it should, that is what people must read. */
+static void
+note_alien (KrPipelineRunner *runner)
+{
+  const char *alien = kr_collector_get_alien (runner->collector);
+
+  if (alien != NULL && g_strcmp0 (runner->last_reason, alien) != 0)
+    set_reason (runner, alien);
 }
 
 static void
@@ -354,6 +366,7 @@ take_message (GstMessage *message, gpointer data)
     break;
   case GST_MESSAGE_ELEMENT:
     kr_collector_take (runner->collector, message);
+    note_alien (runner);
     judge_stall (runner);
     break;
   case GST_MESSAGE_LATENCY:

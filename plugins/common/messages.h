@@ -66,6 +66,8 @@
 #define KR_STALL_NO_KEYFRAME    "no-keyframe"
 #define KR_STALL_FILE_REPLACED  "file-replaced"
 #define KR_STALL_FILE_UNLINKED  "file-unlinked"
+/* Not growthmonitorsink's: the launcher's word for KR_MSG_MPEGTS_NO_PACKETS. */
+#define KR_STALL_NOT_TS "not-ts"
 
 /* --- timestampregen, mpegtsregen ------------------------------------------------------ */
 
@@ -90,6 +92,13 @@
 #define KR_DISCONT_STREAM_JUMP     "stream-jump"
 #define KR_DISCONT_OUTLIER_RETURN  "outlier-return"
 #define KR_DISCONT_SHIFT_NEGATIVE  "shift-negative"
+
+/* What a live source sends is no transport stream; told once, until packets come again.
+ * looks-like (string, "" = nothing known), head (string: its first bytes, hexadecimal),
+ * packet-size (guint: 192, 204 or 208, else 0), garbage-bytes, utc-ns */
+#define KR_MSG_MPEGTS_NO_PACKETS "mpegtsregen-no-packets"
+/* garbage-bytes (skipped meanwhile), outage-ns, utc-ns */
+#define KR_MSG_MPEGTS_PACKETS_AGAIN "mpegtsregen-packets-again"
 
 /* --- relaysink, relaysrc -------------------------------------------------------------- */
 

@@ -214,7 +214,9 @@ struct _KrTsRegen {
   guint8 carry[6 * 208];
   guint carry_size;
   gboolean synced;
-  gboolean sized; /* the packet size was checked */
+  gboolean sized;         /* the packet size was checked */
+  KrTsAlien alien;        /* while not synced */
+  guint64 garbage_before; /* of the stats, when sync was lost */
 
   KrHold hold;
   GByteArray *held;

@@ -16,6 +16,13 @@ G_DEFINE_QUARK (kr - ts - error - quark, kr_ts_error)
 /* Live data come more often than this. */
 #define PAUSE G_GINT64_CONSTANT (200000000)
 
+/* No damage is that long: the source sends something else. */
+#define ALIEN_BYTES (64 * 1024)
+#define ALIEN_TIME  G_GINT64_CONSTANT (2000000000)
+/* Among that many bytes without a packet three sync bytes in a row come by chance (once in
+ * 16 MiB of any data). */
+#define DOUBTFUL_BYTES (16 * 1024)
+
 #define MESSAGE_INTERVAL G_GINT64_CONSTANT (1000000000)
 
 static const char *const event_names[] = {
@@ -102,6 +109,15 @@ kr_ts_regen_configure (KrTsRegen *r, const KrTsRegenConfig *config)
   r->config = *config;
 }
 
+/* From here on there are no packets, until some are found. */
+static void
+begin_search (KrTsRegen *r)
+{
+  r->synced = FALSE;
+  r->alien = (KrTsAlien){.since = KR_TS_NO_TIME};
+  r->garbage_before = r->stats.garbage_bytes;
+}
+
 void
 kr_ts_regen_reset (KrTsRegen *r)
 {
@@ -127,7 +143,8 @@ kr_ts_regen_reset (KrTsRegen *r)
   r->has_base = FALSE;
   r->stamp = 0;
   r->carry_size = 0;
-  r->synced = r->sized = FALSE;
+  r->sized = FALSE;
+  begin_search (r);
   r->hold = KR_HOLD_NONE;
   g_byte_array_set_size (r->held, 0);
   r->force = r->discont = r->paused = r->tables_changed = FALSE;
@@ -395,12 +412,29 @@ skip_garbage (KrTsRegen *r, gsize size)
     r->discont = TRUE;
 }
 
+/* What lies in the stream where packets should. */
+static void
+note_head (KrTsRegen *r, const guint8 *data, gsize size)
+{
+  KrTsAlien *alien = &r->alien;
+  gsize part = MIN (size, sizeof alien->head - alien->head_size);
+
+  if (alien->head_size == 0)
+    alien->since = r->arrival;
+  memcpy (alien->head + alien->head_size, data, part);
+  alien->head_size += (guint)part;
+}
+
+/* FALSE: it must not even begin like this. */
 static gboolean
 check_packet_size (KrTsRegen *r, const guint8 *data, gsize size, GError **error)
 {
   guint found = kr_ts_detect_packet_size (data, size);
 
   if (found == 0 || found == KR_TS_PACKET_SIZE)
+    return TRUE;
+  r->alien.packet_size = found;
+  if (r->sized || r->config.live)
     return TRUE;
   g_set_error (error, KR_TS_ERROR, KR_TS_ERROR_PACKET_SIZE,
                "The stream has packets of %u bytes%s; only plain transport streams of "
@@ -414,10 +448,11 @@ check_packet_size (KrTsRegen *r, const guint8 *data, gsize size, GError **error)
 static gsize
 find_packets (KrTsRegen *r, const guint8 *data, gsize size, gboolean *ret_found)
 {
-  const gsize needed = 2 * KR_TS_PACKET_SIZE + 1;
+  guint n = r->alien.bytes > DOUBTFUL_BYTES || r->alien.packet_size != 0 ? 5 : 3;
+  gsize needed = (n - 1) * KR_TS_PACKET_SIZE + 1;
   gsize offset = 0;
 
-  *ret_found = kr_ts_find_sync (data, size, &offset);
+  *ret_found = kr_ts_find_packets (data, size, n, &offset);
   if (*ret_found)
     return offset;
   return size >= needed ? size - needed + 1 : 0;
@@ -436,10 +471,12 @@ take_block (KrTsRegen *r, guint8 *data, gsize size, GBytes *owner, gsize *ret_ta
 
     if (!r->synced) {
       gboolean found;
-      gsize skip = find_packets (r, p, left, &found);
+      gsize skip;
 
-      if (!r->sized && !found && !check_packet_size (r, p, left, error))
+      /* First: three sync bytes in a row are found in other things, too. */
+      if (!check_packet_size (r, p, MIN (left, sizeof r->carry), error))
         return FALSE;
+      skip = find_packets (r, p, left, &found);
       if (!r->sized && !found && left < sizeof r->carry)
         break; /* the size must be told before anything is thrown away */
       skip_garbage (r, skip);
@@ -453,8 +490,10 @@ take_block (KrTsRegen *r, guint8 *data, gsize size, GBytes *owner, gsize *ret_ta
       break;
     left -= left % KR_TS_PACKET_SIZE;
     taken += (gsize)(feed (r, p, p + left, owner) - p);
-    if (taken < size && (gsize)(data + taken - p) < left)
-      r->synced = FALSE;
+    if (taken < size && (gsize)(data + taken - p) < left) {
+      begin_search (r);
+      note_head (r, data + taken, size - taken);
+    }
   }
   *ret_taken = taken;
   return TRUE;
@@ -527,6 +566,8 @@ kr_ts_regen_push (KrTsRegen *r, guint8 *data, gsize size, gint64 arrival, KrTsHi
     r->discont = TRUE;
   if (!r->has_base && arrival != KR_TS_NO_TIME && r->config.live && r->position == 0)
     r->stamp = MAX (arrival, 0);
+  if (!r->synced && size > 0)
+    note_head (r, data, size);
   if (r->carry_size > 0 && !take_carry (r, data, size, &used, error))
     return FALSE;
   if (r->carry_size == 0 && used < size) {
@@ -537,8 +578,21 @@ kr_ts_regen_push (KrTsRegen *r, guint8 *data, gsize size, gint64 arrival, KrTsHi
     r->carry_size = (guint)(size - used);
     memcpy (r->carry, data + used, r->carry_size);
   }
+  if (!r->synced)
+    r->alien.bytes = r->stats.garbage_bytes - r->garbage_before + r->carry_size;
   r->last_arrival = r->arrival;
   return TRUE;
+}
+
+/* What is left of a stream that was no transport stream; a byte in it may look like a packet.
+ */
+static gboolean
+ends_alien (const KrTsRegen *r)
+{
+  if (r->synced || r->carry_size == 0)
+    return FALSE;
+  return r->alien.bytes > DOUBTFUL_BYTES ||
+         (r->position == 0 && !r->sized && r->carry[0] != KR_TS_SYNC_BYTE);
 }
 
 void
@@ -554,7 +608,7 @@ kr_ts_regen_drain (KrTsRegen *r)
   /* Too short for three sync bytes in a row: whole packets count all the same. */
   owner = g_bytes_new (r->carry, r->carry_size);
   data = (guint8 *)g_bytes_get_data (owner, &size);
-  while (taken + KR_TS_PACKET_SIZE <= size) {
+  while (taken + KR_TS_PACKET_SIZE <= size && !ends_alien (r)) {
     if (data[taken] == KR_TS_SYNC_BYTE) {
       feed (r, data + taken, data + taken + KR_TS_PACKET_SIZE, owner);
       taken += KR_TS_PACKET_SIZE;
@@ -568,6 +622,32 @@ kr_ts_regen_drain (KrTsRegen *r)
   while (r->hold != KR_HOLD_NONE)
     release_hold (r, TRUE);
   r->force = FALSE;
+}
+
+const KrTsAlien *
+kr_ts_regen_get_alien (const KrTsRegen *r)
+{
+  const KrTsAlien *alien = &r->alien;
+
+  if (r->synced || alien->bytes == 0)
+    return NULL;
+  if (alien->packet_size != 0 || alien->bytes >= ALIEN_BYTES)
+    return alien;
+  if (r->arrival == KR_TS_NO_TIME || alien->since == KR_TS_NO_TIME ||
+      r->arrival - alien->since < ALIEN_TIME)
+    return NULL;
+  /* It may be a stream of very few packets after all. */
+  return alien->head[0] != KR_TS_SYNC_BYTE || alien->bytes >= sizeof r->carry ? alien : NULL;
+}
+
+const KrTsAlien *
+kr_ts_regen_get_search (const KrTsRegen *r)
+{
+  /* The last bytes have not been looked at: a stream of one or two packets. */
+  gboolean tiny =
+      !r->sized && r->alien.bytes == r->carry_size && r->alien.head[0] == KR_TS_SYNC_BYTE;
+
+  return r->synced || r->sized || tiny || r->alien.bytes == 0 ? NULL : &r->alien;
 }
 
 /* --- answers ------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "plugins/common/mpegts-tables.h"
+#include "plugins/common/stream-guess.h"
 
 G_BEGIN_DECLS
 
@@ -110,6 +111,15 @@ typedef struct {
   gint64 last_pcr_in, last_pcr_out; /* ns, of the first program; KR_TS_NO_TIME before */
 } KrTsRegenStats;
 
+/* Input in which there is no packet. */
+typedef struct {
+  guint64 bytes;     /* since the last packet, or the start */
+  gint64 since;      /* arrival of the first of them, KR_TS_NO_TIME if not live */
+  guint packet_size; /* 192, 204 or 208 if that is what they are, else 0 */
+  guint head_size;
+  guint8 head[KR_STREAM_GUESS_BYTES]; /* the first of them */
+} KrTsAlien;
+
 typedef enum {
   KR_TS_HINT_NONE = 0,
   KR_TS_HINT_DISCONT = 1 << 0, /* data may be missing before this block */
@@ -143,7 +153,8 @@ void kr_ts_regen_configure (KrTsRegen *regen, const KrTsRegenConfig *config);
  * the next call. Bytes that no piece covers are kept inside (at most hold_bytes) or were
  * dropped and counted.
  *
- * Returns: FALSE with KR_TS_ERROR_PACKET_SIZE if this is not a stream of 188-byte packets
+ * Returns: FALSE with KR_TS_ERROR_PACKET_SIZE if this begins as a stream of packets of another
+ *     size, and is not live: a live source may send something better later
  */
 gboolean kr_ts_regen_push (KrTsRegen *regen, guint8 *data, gsize size, gint64 arrival,
                            KrTsHint hints, GError **error);
@@ -155,6 +166,22 @@ void kr_ts_regen_reset (KrTsRegen *regen);
 
 const KrTsPiece *kr_ts_regen_get_pieces (const KrTsRegen *regen, guint *ret_n);
 const KrTsEvent *kr_ts_regen_get_events (const KrTsRegen *regen, guint *ret_n);
+
+/**
+ * kr_ts_regen_get_alien:
+ * @regen: the state
+ *
+ * One lost byte or a broken packet are garbage; a source that sends something else altogether
+ * is worth a word to a person.
+ *
+ * Returns: (nullable): what has come instead of packets lately: for 64 KiB or, from a live
+ *     source, for 2 s. NULL as soon as there are packets again. Valid until the next push.
+ */
+const KrTsAlien *kr_ts_regen_get_alien (const KrTsRegen *regen);
+
+/* (nullable): what has come since the start if there was never a packet. Valid until the next
+ * push. */
+const KrTsAlien *kr_ts_regen_get_search (const KrTsRegen *regen);
 
 /* PAT and PMT packets as they are in force (transfer full), NULL while they are unknown. Their
  * continuity counters lead into the next ones. */

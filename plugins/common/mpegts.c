@@ -179,22 +179,20 @@ has_packets_at (const guint8 *data, gsize size, gsize offset, guint packet_size,
 }
 
 gboolean
-kr_ts_find_sync (const guint8 *data, gsize size, gsize *ret_offset)
+kr_ts_find_packets (const guint8 *data, gsize size, guint n, gsize *ret_offset)
 {
-  const gsize span = 2 * KR_TS_PACKET_SIZE + 1;
-  const guint8 *p = data;
+  const gsize span = (gsize)(n - 1) * KR_TS_PACKET_SIZE + 1;
+  const guint8 *p = data, *end = data + size;
 
-  if (size < span)
-    return FALSE;
-  while ((p = memchr (p, KR_TS_SYNC_BYTE, (gsize)(data + size - span + 1 - p))) != NULL) {
-    if (p[KR_TS_PACKET_SIZE] == KR_TS_SYNC_BYTE &&
-        p[2 * KR_TS_PACKET_SIZE] == KR_TS_SYNC_BYTE) {
+  while ((gsize)(end - p) >= span) {
+    p = memchr (p, KR_TS_SYNC_BYTE, (gsize)(end - p) - span + 1);
+    if (p == NULL)
+      return FALSE;
+    if (has_packets_at (p, span, 0, KR_TS_PACKET_SIZE, n)) {
       *ret_offset = (gsize)(p - data);
       return TRUE;
     }
     p++;
-    if (p > data + size - span)
-      break;
   }
   return FALSE;
 }

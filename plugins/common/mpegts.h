@@ -177,16 +177,22 @@ typedef struct {
 gboolean kr_ts_parse_pes (const guint8 *data, gsize size, KrTsPes *ret_pes);
 
 /**
- * kr_ts_find_sync:
+ * kr_ts_find_packets:
  * @data: bytes
  * @size: how many
- * @ret_offset: (out): the first place where three packets in a row start
- *
- * Fewer than three packets are never enough to tell.
+ * @n: packets in a row
+ * @ret_offset: (out): the first place where @n packets in a row start
  *
  * Returns: whether there is such a place
  */
-gboolean kr_ts_find_sync (const guint8 *data, gsize size, gsize *ret_offset);
+gboolean kr_ts_find_packets (const guint8 *data, gsize size, guint n, gsize *ret_offset);
+
+/* The same for three of them: fewer are never enough to tell. */
+static inline gboolean
+kr_ts_find_sync (const guint8 *data, gsize size, gsize *ret_offset)
+{
+  return kr_ts_find_packets (data, size, 3, ret_offset);
+}
 
 /**
  * kr_ts_detect_packet_size:

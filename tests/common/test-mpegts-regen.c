@@ -996,6 +996,148 @@ test_other_packet_sizes_are_refused (gconstpointer data)
   }
 }
 
+/* --- something else altogether --------------------------------------------------------- */
+
+/* Bytes without any order: 64 KiB of them have 256 sync bytes. */
+static void
+append_noise (GByteArray *bytes, gsize size, guint32 seed)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
+
+  for (gsize i = 0; i < size; i++) {
+    guint8 byte = (guint8)g_rand_int_range (rand, 0, 256);
+
+    g_byte_array_append (bytes, &byte, 1);
+  }
+}
+
+/* What comes is told after a while, and not told any more once packets come. */
+static void
+test_alien_is_told (gconstpointer data)
+{
+  gboolean live = GPOINTER_TO_INT (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) noise = g_byte_array_new ();
+  KrTsRegenConfig config;
+  gsize told = 0;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 25});
+  g_byte_array_append (noise, (const guint8 *)"FLV\1\5", 5);
+  append_noise (noise, 100000, 1);
+  kr_ts_regen_config_init (&config);
+  config.live = live;
+  run_begin (&run, &config);
+  for (guint session = 0; session < 2; session++) {
+    g_assert_null (kr_ts_regen_get_alien (run.regen));
+    for (gsize i = 0; i < noise->len; i += 1316) {
+      const KrTsAlien *alien;
+
+      push (&run, noise->data + i, MIN (1316, noise->len - i),
+            live ? (gint64)(session * 100000 + i) * 100000 : KR_TS_NO_TIME);
+      alien = kr_ts_regen_get_alien (run.regen);
+      told = alien != NULL && told == 0 ? i : told;
+      g_assert_true (alien == NULL || (alien->packet_size == 0 && alien->bytes <= i + 1316 &&
+                                       memcmp (alien->head, noise->data, 64) == 0));
+    }
+    /* 1316 bytes in 131.6 ms */
+    g_assert_cmpuint (told / 1316, ==, live ? 2000 / 131 + 1 : 65536 / 1316);
+    told = 0;
+    g_assert_cmpuint (run.out->len, ==, session * maker->bytes->len);
+    push (&run, maker->bytes->data, maker->bytes->len,
+          live ? (session + 1) * 10 * SECOND : KR_TS_NO_TIME);
+    g_assert_null (kr_ts_regen_get_alien (run.regen));
+  }
+  run_end (&run);
+}
+
+/* Nothing of it gets out, also not at the end, wherever it ends. */
+static void
+test_alien_stays_outside (void)
+{
+  KrTsRegenStats stats;
+  Run run;
+
+  for (guint seed = 0; seed < 40; seed++) {
+    g_autoptr (GByteArray) noise = g_byte_array_new ();
+
+    g_byte_array_append (noise, (const guint8 *)"\x1a\x45", 2);
+    append_noise (noise, 400 + seed * 997, seed);
+    run_begin (&run, NULL);
+    push_all (&run, noise, 700);
+    g_assert_cmpuint (run.out->len, ==, 0);
+    kr_ts_regen_get_stats (run.regen, &stats);
+    g_assert_cmpuint (stats.garbage_bytes, ==, noise->len);
+    g_assert_nonnull (kr_ts_regen_get_search (run.regen));
+    run_end (&run);
+  }
+}
+
+static void
+make_wide (GByteArray *wide, const GByteArray *bytes)
+{
+  for (guint i = 0; i < bytes->len; i += 188) {
+    g_byte_array_append (wide, (const guint8 *)"\0\1\2\3", 4);
+    g_byte_array_append (wide, bytes->data + i, 188);
+  }
+}
+
+/* An M2TS with a payload in which sync bytes lie 188 bytes apart is an M2TS all the same; and a
+ * live source that sends it is told about and waited for. */
+static void
+test_wide_alien (gconstpointer data)
+{
+  gboolean live = GPOINTER_TO_INT (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) wide = g_byte_array_new ();
+  g_autofree guint8 *copy = NULL;
+  g_autoptr (GError) error = NULL;
+  KrTsRegenConfig config;
+  gboolean ok;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 25});
+  make_wide (wide, maker->bytes);
+  g_byte_array_set_size (wide, wide->len - 50);
+  for (guint i = 0; i < 3; i++)
+    wide->data[192 * 9 + 100 + i * 188] = KR_TS_SYNC_BYTE;
+  kr_ts_regen_config_init (&config);
+  config.live = live;
+  run_begin (&run, &config);
+  copy = g_memdup2 (wide->data, wide->len);
+  ok = kr_ts_regen_push (run.regen, copy, wide->len, live ? SECOND : KR_TS_NO_TIME, 0, &error);
+  collect (&run);
+  g_assert_cmpint (ok, ==, live);
+  g_assert_cmpuint (run.out->len, ==, 0);
+  if (live) {
+    g_assert_cmpuint (kr_ts_regen_get_alien (run.regen)->packet_size, ==, 192);
+    push (&run, maker->bytes->data, maker->bytes->len, 2 * SECOND);
+    kr_ts_regen_drain (run.regen);
+    collect (&run);
+    assert_same (run.out, maker->bytes);
+  }
+  run_end (&run);
+}
+
+/* The next session is one: found, too, though the size was right before. */
+static void
+test_wide_second_session (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) wide = g_byte_array_new ();
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 25});
+  make_wide (wide, maker->bytes);
+  run_begin (&run, NULL);
+  push (&run, maker->bytes->data, maker->bytes->len, KR_TS_NO_TIME);
+  for (gsize i = 0; i < wide->len; i += 1316)
+    push (&run, wide->data + i, MIN (1316, wide->len - i), KR_TS_NO_TIME);
+  g_assert_nonnull (kr_ts_regen_get_alien (run.regen));
+  g_assert_cmpuint (kr_ts_regen_get_alien (run.regen)->packet_size, ==, 192);
+  run_end (&run);
+}
+
 /* Less than the three packets that finding them needs. */
 static void
 test_tiny_streams (void)
@@ -1095,6 +1237,16 @@ main (int argc, char **argv)
                         test_other_packet_sizes_are_refused);
   g_test_add_data_func ("/common/mpegts-regen/size/204", GUINT_TO_POINTER (204),
                         test_other_packet_sizes_are_refused);
+  g_test_add_data_func ("/common/mpegts-regen/alien/file", GINT_TO_POINTER (FALSE),
+                        test_alien_is_told);
+  g_test_add_data_func ("/common/mpegts-regen/alien/live", GINT_TO_POINTER (TRUE),
+                        test_alien_is_told);
+  g_test_add_func ("/common/mpegts-regen/alien/outside", test_alien_stays_outside);
+  g_test_add_data_func ("/common/mpegts-regen/alien/wide-file", GINT_TO_POINTER (FALSE),
+                        test_wide_alien);
+  g_test_add_data_func ("/common/mpegts-regen/alien/wide-live", GINT_TO_POINTER (TRUE),
+                        test_wide_alien);
+  g_test_add_func ("/common/mpegts-regen/alien/wide-later", test_wide_second_session);
   g_test_add_func ("/common/mpegts-regen/tiny", test_tiny_streams);
   g_test_add_func ("/common/mpegts-regen/header", test_header_leads_into_the_stream);
   return g_test_run ();

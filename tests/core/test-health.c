@@ -123,6 +123,20 @@ test_stalled (Case *c, gconstpointer data)
   assert_check (c, KR_CHECK_GROWTH, KR_HEALTH_WARN, FALSE, "restarted");
 }
 
+/* The operator's to cure, at the encoder: no reason to replace the worker. */
+static void
+test_wrong_stream (Case *c, gconstpointer data)
+{
+  c->report->stalled = TRUE;
+  c->report->stall_reason = g_strdup (KR_STALL_NOT_TS);
+  assert_check (c, KR_CHECK_GROWTH, KR_HEALTH_WARN, FALSE, "delivers no transport stream");
+  g_free (c->report->last_reason);
+  c->report->last_reason = g_strdup ("srtsrc0 delivers FLV");
+  assert_check (c, KR_CHECK_GROWTH, KR_HEALTH_WARN, FALSE, "not growing: srtsrc0 delivers FLV");
+  c->report->has_growth = FALSE;
+  assert_check (c, KR_CHECK_GROWTH, KR_HEALTH_WARN, FALSE, "not growing: srtsrc0 delivers FLV");
+}
+
 static void
 test_growth_ages (Case *c, gconstpointer data)
 {
@@ -306,6 +320,7 @@ main (int argc, char **argv)
   kr_test_deadline (60);
   ADD ("all-well", test_all_well);
   ADD ("stalled", test_stalled);
+  ADD ("wrong-stream", test_wrong_stream);
   ADD ("growth-ages", test_growth_ages);
   ADD ("keyframes", test_keyframes);
   ADD ("disk", test_disk);

@@ -275,6 +275,77 @@ test_wide_packets_are_an_error (void)
   run_end (&run);
 }
 
+/* A file that is none of ours is refused, at its end: there may be some packets in it. */
+static void
+test_other_file_is_an_error (void)
+{
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree guint8 *data = g_malloc0 (200000);
+  Run run;
+
+  memcpy (data, "FLV\1\5", 5);
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  g_assert_cmpint (push (&run, data, 200000), ==, GST_FLOW_OK);
+  g_assert_null (gst_bus_pop_filtered (run.bus, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING));
+  gst_harness_push_event (run.harness, gst_event_new_eos ());
+  message = gst_bus_pop_filtered (run.bus, GST_MESSAGE_ERROR);
+  g_assert_nonnull (message);
+  gst_message_parse_error (message, &error, NULL);
+  g_assert_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+  g_assert_nonnull (strstr (error->message, "looks like FLV (46 4c 56 01"));
+  g_assert_cmpuint (run.out->len, ==, 0);
+  run_end (&run);
+}
+
+static guint
+pop_named (GstBus *bus, const char *name, const char *looks_like)
+{
+  GstMessage *message;
+  guint n = 0;
+
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT)) != NULL) {
+    const GstStructure *structure = gst_message_get_structure (message);
+
+    if (gst_structure_has_name (structure, name)) {
+      g_assert_cmpstr (gst_structure_get_string (structure, "looks-like"), ==, looks_like);
+      n++;
+    }
+    gst_message_unref (message);
+  }
+  return n;
+}
+
+/* A live source that sends the wrong thing is told about once, and waited for. */
+static void
+test_other_source_is_waited_for (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GstMessage) warning = NULL;
+  const char *text = "status ok: 12 clients, 4711 kbit/s, no loss\n";
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 25});
+  run_begin (&run, "live=true", GST_FORMAT_TIME, TRUE);
+  gst_harness_use_testclock (run.harness);
+  for (guint n = 0; n < 2; n++) {
+    for (guint i = 0; i < 30; i++) {
+      gst_harness_set_time (run.harness, (100 * n + i + 1) * 100 * GST_MSECOND);
+      g_assert_cmpint (push (&run, (const guint8 *)text, strlen (text)), ==, GST_FLOW_OK);
+    }
+    g_assert_cmpuint (pop_named (run.bus, KR_MSG_MPEGTS_NO_PACKETS, "text"), ==, 1);
+    push_all (&run, maker->bytes, 1316);
+    g_assert_cmpuint (pop_named (run.bus, KR_MSG_MPEGTS_PACKETS_AGAIN, NULL), ==, 1);
+    g_assert_cmpuint (run.out->len, >, 0);
+    g_byte_array_set_size (maker->bytes, 0);
+    kr_ts_make_session (maker, &(KrTsSession){.frames = 25, .start = 90000 + 90000 * 11});
+  }
+  warning = gst_bus_pop_filtered (run.bus, GST_MESSAGE_WARNING);
+  g_assert_nonnull (warning);
+  g_assert_null (gst_bus_pop_filtered (run.bus, GST_MESSAGE_ERROR));
+  run_end (&run);
+}
+
 static void
 test_flush_begins_anew (void)
 {
@@ -370,21 +441,11 @@ test_properties (void)
   static const struct {
     const char *name, *value;
   } cases[] = {
-      {"mode", "monitor"},
-      {"mode", "arrival"},
-      {"mode", "correct"},
-      {"cc", "preserve"},
-      {"cc", "repair-joins"},
-      {"live", "true"},
-      {"live", "false"},
-      {"live", "auto"},
-      {"max-gap", "2000000000"},
-      {"max-lag", "5000000000"},
-      {"lag-hold", "1000000000"},
-      {"hold-time", "50000000"},
-      {"hold-bytes", "100000"},
-      {"wait-keyframe", "true"},
-      {"wait-keyframe", "false"},
+      {"mode", "monitor"},       {"mode", "arrival"},        {"mode", "correct"},
+      {"cc", "preserve"},        {"cc", "repair-joins"},     {"live", "true"},
+      {"live", "false"},         {"live", "auto"},           {"max-gap", "2000000000"},
+      {"max-lag", "5000000000"}, {"lag-hold", "1000000000"}, {"hold-time", "50000000"},
+      {"hold-bytes", "100000"},  {"wait-keyframe", "true"},  {"wait-keyframe", "false"},
       {"latency", "10000000"},
   };
   GstElement *element = gst_element_factory_make ("mpegtsregen", NULL);
@@ -453,6 +514,8 @@ main (int argc, char **argv)
   g_test_add_func ("/elements/mpegtsregen/shared", test_shared_buffers_are_not_touched);
   g_test_add_func ("/elements/mpegtsregen/lists", test_buffer_lists);
   g_test_add_func ("/elements/mpegtsregen/message", test_message);
+  g_test_add_func ("/mpegtsregen/other-file", test_other_file_is_an_error);
+  g_test_add_func ("/mpegtsregen/other-source", test_other_source_is_waited_for);
   g_test_add_func ("/elements/mpegtsregen/packet-size", test_wide_packets_are_an_error);
   g_test_add_func ("/elements/mpegtsregen/flush", test_flush_begins_anew);
   g_test_add_func ("/elements/mpegtsregen/eos", test_eos_without_data);

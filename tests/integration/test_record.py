@@ -74,6 +74,30 @@ def a_listener_records_whoever_calls(t):
     check_timeline(path)
 
 
+@test(limit=120)
+def a_feed_of_another_kind_is_named_and_waited_for(t):
+    """An encoder that sends FLV: nothing here can cure it, so nothing is rebuilt meanwhile; who
+    looks reads what comes, once. With the right kind the recording begins by itself."""
+    feed = SrtFeed(t, clip()).start('-f', 'flv')
+    recorder = record(t, feed.uri)
+    words = 'srtsrc0 delivers no transport stream (looks like FLV: 46 4c 56 01'
+    t.wait(lambda: words in recorder.output(), 'the log names it', limit=40, alive=[recorder])
+    # Longer than it takes to hold the pipeline to be at fault.
+    time.sleep(8)
+    check(recorder.output().count(words) == 1, 'it is told more than once')
+    check('rebuilding' not in recorder.output(), 'the pipeline was rebuilt')
+    feed.kill()
+    feed.start()
+    t.wait(lambda: growing(t.dir), 'the right feed is recorded', limit=40, alive=[recorder])
+    recording(t, recorder)
+    check('srtsrc0 delivers a transport stream after' in recorder.output(), recorder.output())
+    check('rebuilding' not in recorder.output(), 'the pipeline was rebuilt')
+    check(recorder.stop() == 0, 'exit status')
+    [path] = final(t.dir)
+    check_timeline(path)
+    check(not faults(path), f'{faults(path)}')
+
+
 @test(limit=180)
 def ten_restarts_of_the_feed_stay_in_one_file(t):
     feed = SrtFeed(t, clip())
