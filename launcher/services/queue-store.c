@@ -305,6 +305,8 @@ kr_queue_store_free (KrQueueStore *store, gint64 patience_us)
     g_cond_wait (&store->cond, &store->mutex);
   if (!done)
     g_queue_clear (&store->due);
+  else /* The locks are free for whoever comes next, however late the thread is to end. */
+    g_hash_table_remove_all (store->entries);
   g_mutex_unlock (&store->mutex);
   store_unref (store);
   return done;

@@ -123,15 +123,18 @@ count (KrWebhooks *webhooks, KrWebhookResult result, guint n)
   g_mutex_unlock (&webhooks->mutex);
 }
 
-/* After each change of a queue; the thread. */
+/* After each change of a queue; the thread. What came of N messages shows together with it, so
+ * that nobody who reads the figures finds a message that is delivered and waits as well. */
 static void
-publish (Endpoint *endpoint, guint length_before, gboolean healthy_before)
+publish (Endpoint *endpoint, guint length_before, gboolean healthy_before,
+         KrWebhookResult result, guint n)
 {
   KrWebhooks *webhooks = endpoint->webhooks;
   guint length = kr_delivery_queue_length (endpoint->queue);
   gboolean healthy = kr_delivery_queue_failures (endpoint->queue) == 0;
 
   g_mutex_lock (&webhooks->mutex);
+  webhooks->results[result] += n;
   webhooks->queued += length - length_before;
   webhooks->healthy_queued += (healthy ? length : 0) - (healthy_before ? length_before : 0);
   g_cond_broadcast (&webhooks->idle);
@@ -228,13 +231,13 @@ on_answer (const KrHttpAnswer *answer, gpointer data)
                              g_get_monotonic_time (), g_random_double ());
 
   /* Given up at the end: it is kept for the next run. */
-  if (!webhooks->closing || answer->outcome == KR_HTTP_ANSWERED) {
-    count (webhooks, result_of (verdict), 1);
+  gboolean counts = !webhooks->closing || answer->outcome == KR_HTTP_ANSWERED;
+
+  if (counts)
     say_result (endpoint, answer, verdict);
-  }
+  publish (endpoint, length, healthy, result_of (verdict), counts ? 1 : 0);
   if (verdict != KR_DELIVERY_RETRY)
     save (endpoint);
-  publish (endpoint, length, healthy);
   look (endpoint);
 }
 
@@ -289,17 +292,16 @@ do_push (Endpoint *endpoint, const char *id, const char *body)
   gboolean healthy = kr_delivery_queue_failures (endpoint->queue) == 0;
   guint dropped = kr_delivery_queue_push (endpoint->queue, id, body);
 
-  if (dropped > 0)
-    count (endpoint->webhooks, KR_WEBHOOK_DROPPED, dropped);
+  publish (endpoint, length, healthy, KR_WEBHOOK_DROPPED, dropped);
   save (endpoint);
-  publish (endpoint, length, healthy);
   look (endpoint);
 }
 
 /* --- the store ------------------------------------------------------------------------- */
 
-/* Messages of an earlier run, the newest first, so that the oldest ends up at the front. */
-static void
+/* Messages of an earlier run, the newest first, so that the oldest ends up at the front. How
+ * many were dropped. */
+static guint
 take_old_messages (Endpoint *endpoint, char **lines)
 {
   gint64 oldest = g_get_real_time () - KR_WEBHOOK_MAX_AGE_US;
@@ -316,12 +318,11 @@ take_old_messages (Endpoint *endpoint, char **lines)
         !kr_delivery_queue_push_front (endpoint->queue, id, line))
       dropped++;
   }
-  if (dropped == 0)
-    return;
-  count (endpoint->webhooks, KR_WEBHOOK_DROPPED, dropped);
-  tell (endpoint, G_LOG_LEVEL_MESSAGE,
-        "%u webhook messages of an earlier run are dropped: too old, too many or damaged",
-        dropped);
+  if (dropped > 0)
+    tell (endpoint, G_LOG_LEVEL_MESSAGE,
+          "%u webhook messages of an earlier run are dropped: too old, too many or damaged",
+          dropped);
+  return dropped;
 }
 
 /* A late answer of the disk is welcome, too. */
@@ -330,6 +331,7 @@ do_loaded (Endpoint *endpoint, const char *text, const char *error)
 {
   guint length = kr_delivery_queue_length (endpoint->queue);
   gboolean healthy = kr_delivery_queue_failures (endpoint->queue) == 0;
+  guint dropped = 0;
 
   if (endpoint->loaded && error != NULL)
     return;
@@ -342,9 +344,9 @@ do_loaded (Endpoint *endpoint, const char *text, const char *error)
   if (text != NULL) {
     g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
 
-    take_old_messages (endpoint, lines);
+    dropped = take_old_messages (endpoint, lines);
   }
-  publish (endpoint, length, healthy);
+  publish (endpoint, length, healthy, KR_WEBHOOK_DROPPED, dropped);
   if (length > 0)
     save (endpoint);
   look (endpoint);

@@ -458,6 +458,7 @@ test_disk_fails_and_returns (void)
   g_assert_true (has_stored (folder, "cam1", "\"b\""));
   g_assert_cmpuint (times_said (said, "would not survive"), ==, 1);
   /* And Retry-After is heeded: one attempt. */
+  kr_test_wait (kr_http_server_n_requests (server) > 0, 30);
   g_assert_cmpuint (kr_http_server_n_requests (server), ==, 1);
   g_assert_cmpuint (figures_of (webhooks).webhook_queue, ==, 4);
 }
