@@ -43,6 +43,13 @@ kr_ts_scan_begin (KrTsRegen *r)
     flag_program (r, KR_TS_NO_PROGRAM);
 }
 
+/* The program by whose PCR a program of ours lives. */
+static guint
+clock_of (const KrTsRegen *r, guint index)
+{
+  return index != KR_TS_NO_PROGRAM ? r->programs[index]->clock : index;
+}
+
 /* Which of our programs a program of the new tables is. */
 static guint
 index_of_number (const KrTsRegen *r, guint number)
@@ -64,10 +71,10 @@ program_of (const KrTsRegen *r, guint pid)
       const KrTsProgramTable *table = g_ptr_array_index (scan->tables->programs, i);
 
       if (table->valid && table->pmt.pcr_pid == pid)
-        return index_of_number (r, table->number);
+        return clock_of (r, index_of_number (r, table->number));
       for (guint j = 0; table->valid && j < table->pmt.n_entries; j++) {
         if (table->pmt.entries[j].pid == pid)
-          return index_of_number (r, table->number);
+          return clock_of (r, index_of_number (r, table->number));
       }
     }
   }
@@ -105,7 +112,7 @@ scan_table (KrTsRegen *r, const guint8 *p)
   }
   if ((change & KR_TS_TABLES_PMT) != 0) {
     r->scan.new_tables = TRUE;
-    flag_program (r, index_of_number (r, r->scan.tables->changed->number));
+    flag_program (r, clock_of (r, index_of_number (r, r->scan.tables->changed->number)));
   }
 }
 
@@ -360,7 +367,13 @@ kr_ts_scan_resolve (KrTsRegen *r)
       program->broken = TRUE;
     } else if (!is_continuous (r, program, seen)) {
       join (r, i, all);
-      joined |= G_GUINT64_CONSTANT (1) << i;
+      for (guint k = 0; k < r->n_programs; k++) {
+        if (r->programs[k]->clock != i)
+          continue;
+        if (k != i)
+          kr_ts_session_join (r, k, FALSE);
+        joined |= G_GUINT64_CONSTANT (1) << k;
+      }
     } else {
       go_on (r, i);
     }

@@ -74,6 +74,7 @@ typedef struct {
 typedef struct {
   guint number;      /* on the output */
   guint in_number;   /* on the input */
+  guint clock;       /* index of the program whose PCR it lives by: itself, if not shared */
   guint pcr_pid;     /* as announced, input */
   guint ref_pid;     /* the one that is used, KR_TS_PID_NULL = none yet */
   guint64 other_pcr; /* first PCR of another PID since ref_pid last had one */
@@ -274,6 +275,7 @@ void kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize s
 void kr_pid_update (KrPid *s, guint pid);
 /* A packet is missing before @p, or it belongs to another session. */
 gboolean kr_ts_regen_counter_breaks (const KrTsRegen *r, const KrPid *s, const guint8 *p);
+/* The program whose timeline the PID is on. */
 guint kr_ts_regen_program_of (const KrTsRegen *r, guint pid);
 KrStream *kr_ts_regen_stream (KrTsRegen *r, const KrPid *s);
 

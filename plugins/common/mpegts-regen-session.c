@@ -30,6 +30,7 @@ add_program (KrTsRegen *r, guint number)
   program->interval = KR_TS_PCR_HZ / 25;
   program->out_pmt_pid = program->in_pmt_pid = KR_TS_PID_NULL;
   kr_ts_arrival_reset (program);
+  program->clock = r->n_programs;
   r->programs[r->n_programs] = program;
   return r->n_programs++;
 }
@@ -57,14 +58,15 @@ stream_for_entry (KrTsRegen *r, guint index, const KrTsPmtEntry *entry, guint16 
   if (known == 0) /* one per PID at most, whatever the PMTs say */
     known = r->pids[entry->pid].stream;
   if (known == 0) {
-    KrStream fresh = {.program = (guint8)index, .offset = r->programs[index]->offset};
+    const KrProgram *clock = r->programs[r->programs[index]->clock];
+    KrStream fresh = {.offset = clock->offset};
 
     g_array_append_val (r->streams, fresh);
     known = (guint16)r->streams->len;
   }
   stream = &g_array_index (r->streams, KrStream, known - 1);
   stream->pid = entry->pid;
-  stream->program = (guint8)index;
+  stream->program = (guint8)r->programs[index]->clock;
   stream->kind = entry->kind;
   stream->codec = entry->codec;
   stream->stream_type = entry->stream_type;
@@ -246,6 +248,46 @@ continue_counter (const KrTsRegen *r, KrPid *s)
     s->flags |= KR_PID_FRESH;
 }
 
+static gboolean
+has_entry (const KrTsPmt *pmt, guint pid, guint *ret_entry)
+{
+  for (guint i = 0; i < pmt->n_entries; i++) {
+    if (pmt->entries[i].pid == pid) {
+      *ret_entry = i;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+/* The PID of the PCR, which may be one of the streams, or one of its own. A PCR that another
+ * program came to first is shared: then both are on one timeline. */
+static void
+list_clock (KrTsRegen *r, guint index, const KrTsPmt *pmt, gboolean mapped)
+{
+  KrProgram *program = r->programs[index];
+  KrPid *s = &r->pids[pmt->pcr_pid];
+  guint entry;
+
+  if (program->pcr_pid != pmt->pcr_pid) {
+    program->pcr_pid = pmt->pcr_pid;
+    program->ref_pid = KR_TS_PID_NULL;
+  }
+  program->clock = index;
+  if (pmt->pcr_pid == KR_TS_PID_NULL || (s->flags & KR_PID_TABLE) != 0)
+    return;
+  if (s->program != KR_TS_NO_PROGRAM && s->program != index) {
+    program->clock = r->programs[s->program]->clock;
+    return;
+  }
+  s->program = (guint8)index;
+  if (mapped && !has_entry (pmt, pmt->pcr_pid, &entry)) {
+    s->out_pid = program->parsed.pcr_pid;
+    continue_counter (r, s);
+  }
+  kr_pid_update (s, pmt->pcr_pid);
+}
+
 /* Lists the PIDs of a program as its PMT has them now. @map gives, for each entry, the entry in
  * force that it goes on as, or is NULL: each as itself. */
 static void
@@ -259,6 +301,7 @@ list_program (KrTsRegen *r, guint index, const KrTsProgramTable *table, const gu
     known[i] =
         map != NULL ? program->entry_stream[map[i]] : r->pids[table->pmt.entries[i].pid].stream;
   unlist (r, index);
+  list_clock (r, index, &table->pmt, map != NULL);
 
   r->pids[table->pmt_pid].program = (guint8)index;
   r->pids[table->pmt_pid].flags |= KR_PID_TABLE;
@@ -285,18 +328,17 @@ list_program (KrTsRegen *r, guint index, const KrTsProgramTable *table, const gu
     claimed[entry->pid / 8] |= (guint8)(1u << entry->pid % 8);
     kr_pid_update (s, entry->pid);
   }
+  claimed[table->pmt_pid / 8] |= (guint8)(1u << table->pmt_pid % 8);
+  claimed[table->pmt.pcr_pid / 8] |= (guint8)(1u << table->pmt.pcr_pid % 8);
   /* Numbers that remapped streams go out under belong to them alone. */
-  for (guint i = 0; map != NULL && i < program->parsed.n_entries; i++) {
-    guint pid = program->parsed.entries[i].pid;
+  for (guint i = 0; map != NULL && i <= program->parsed.n_entries; i++) {
+    guint pid = i < program->parsed.n_entries ? program->parsed.entries[i].pid
+                                              : program->parsed.pcr_pid;
 
-    if ((claimed[pid / 8] & 1u << pid % 8) == 0 && pid != table->pmt_pid) {
+    if ((claimed[pid / 8] & 1u << pid % 8) == 0 && pid != KR_TS_PID_NULL) {
       r->pids[pid].flags |= KR_PID_DROP;
       kr_pid_update (&r->pids[pid], pid);
     }
-  }
-  if (program->pcr_pid != table->pmt.pcr_pid) {
-    program->pcr_pid = table->pmt.pcr_pid;
-    program->ref_pid = KR_TS_PID_NULL;
   }
   program->in_pmt_pid = table->pmt_pid;
   if (index == 0)
@@ -335,6 +377,19 @@ pair_entries (const KrTsPmt *now, const KrTsPmt *before, guint *map)
       return FALSE;
   }
   return TRUE;
+}
+
+/* Whether players that go by the PMT in force find the PCR of @now as it is mapped. */
+static gboolean
+same_clock (const KrTsPmt *now, const KrTsPmt *before, const guint *map)
+{
+  guint entry_now, entry_before;
+  gboolean in_now = has_entry (now, now->pcr_pid, &entry_now);
+  gboolean in_before = has_entry (before, before->pcr_pid, &entry_before);
+
+  if (in_now || in_before)
+    return in_now && in_before && map[entry_now] == entry_before;
+  return (now->pcr_pid == KR_TS_PID_NULL) == (before->pcr_pid == KR_TS_PID_NULL);
 }
 
 static gboolean
@@ -401,7 +456,8 @@ kr_ts_session_match (KrTsRegen *r, guint index)
   if (!program->has_pmt || !may_replace (r, table)) {
     force_pmt (r, program, table, FALSE);
     list_program (r, index, table, NULL);
-  } else if (pair_entries (&table->pmt, &program->parsed, map)) {
+  } else if (pair_entries (&table->pmt, &program->parsed, map) &&
+             same_clock (&table->pmt, &program->parsed, map)) {
     program->replace_pmt = table->raw_size != program->pmt_size ||
                            table->pmt_pid != program->out_pmt_pid ||
                            memcmp (table->raw, program->pmt, table->raw_size) != 0;

@@ -172,8 +172,10 @@ kr_ts_regen_program_of (const KrTsRegen *r, guint pid)
 {
   guint program = r->pids[pid].program;
 
+  if (program != KR_TS_NO_PROGRAM)
+    return r->programs[program]->clock;
   /* With one program everything belongs to it, listed or not. */
-  return program == KR_TS_NO_PROGRAM && r->n_programs == 1 ? 0 : program;
+  return r->n_programs == 1 ? 0 : KR_TS_NO_PROGRAM;
 }
 
 KrStream *

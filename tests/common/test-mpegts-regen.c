@@ -179,9 +179,11 @@ test_clean (gconstpointer data)
   }
 }
 
-/* Two programs interleaved, each with a clock of its own; one restarts, the other does not. */
+/* Two programs interleaved; @pcr_a and @pcr_b: the PIDs of their PCRs, 0 = on the video. With
+ * the same PID for both, the PCR is that of the first. */
 static void
-make_multi (KrTsMaker *maker, guint64 start_a, guint64 start_b, guint frames)
+make_multi (KrTsMaker *maker, guint64 start_a, guint64 start_b, guint frames, guint pcr_a,
+            guint pcr_b)
 {
   g_autoptr (KrTsMaker) a = kr_ts_maker_new ();
   g_autoptr (KrTsMaker) b = kr_ts_maker_new ();
@@ -193,35 +195,43 @@ make_multi (KrTsMaker *maker, guint64 start_a, guint64 start_b, guint frames)
   memcpy (b->counters, maker->counters, sizeof b->counters);
   for (guint i = 0; i < frames; i += 2) {
     kr_ts_make_pat (maker, 0, programs);
-    kr_ts_make_pmt (maker, 0x1000, 1, 0, 0x100, streams_a, 0);
-    kr_ts_make_pmt (maker, 0x1001, 2, 0, 0x200, streams_b, 0);
+    kr_ts_make_pmt (maker, 0x1000, 1, 0, pcr_a != 0 ? pcr_a : 0x100, streams_a, 0);
+    kr_ts_make_pmt (maker, 0x1001, 2, 0, pcr_b != 0 ? pcr_b : 0x200, streams_b, 0);
     g_byte_array_set_size (a->bytes, 0);
     g_byte_array_set_size (b->bytes, 0);
-    kr_ts_make_session (
-        a, &(KrTsSession){
-               .frames = 2, .no_tables = TRUE, .no_audio = TRUE, .start = start_a + i * 3600});
+    kr_ts_make_session (a, &(KrTsSession){.frames = 2,
+                                          .no_tables = TRUE,
+                                          .no_audio = TRUE,
+                                          .pcr_pid = pcr_a,
+                                          .start = start_a + i * 3600});
     kr_ts_make_session (b, &(KrTsSession){.frames = 2,
                                           .no_tables = TRUE,
                                           .no_audio = TRUE,
                                           .video_pid = 0x200,
+                                          .pcr_pid = pcr_b,
                                           .start = start_b + i * 3600});
     g_byte_array_append (maker->bytes, a->bytes->data, a->bytes->len);
-    g_byte_array_append (maker->bytes, b->bytes->data, b->bytes->len);
+    for (guint k = 0; k < b->bytes->len; k += 188) {
+      if (pcr_a == 0 || pcr_a != pcr_b || kr_ts_pid (b->bytes->data + k) != pcr_b)
+        g_byte_array_append (maker->bytes, b->bytes->data + k, 188);
+    }
   }
-  maker->counters[0x100] = a->counters[0x100];
-  maker->counters[0x200] = b->counters[0x200];
+  for (guint pid = 0x100; pid < 0x300; pid++)
+    maker->counters[pid] = MAX (a->counters[pid], b->counters[pid]);
 }
 
 static void
-test_programs_are_apart (void)
+test_programs_are_apart (gconstpointer data)
 {
+  guint own = GPOINTER_TO_UINT (data); /* distance of the PCR's PID from the video's */
   g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
   g_autoptr (GByteArray) before = NULL;
   KrTsRegenStats stats;
   Run run;
 
-  make_multi (maker, 900000, 5000000000, 50);
-  make_multi (maker, 90000, 5000000000 + 50 * 3600, 50); /* program 1 jumps back */
+  make_multi (maker, 900000, 5000000000, 50, 0x100 + own, 0x200 + own);
+  /* program 1 jumps back */
+  make_multi (maker, 90000, 5000000000 + 50 * 3600, 50, 0x100 + own, 0x200 + own);
   before = g_byte_array_new ();
   g_byte_array_append (before, maker->bytes->data, maker->bytes->len);
   run_begin (&run, NULL);
@@ -238,6 +248,69 @@ test_programs_are_apart (void)
   run_end (&run);
 }
 
+static guint64
+first_pcr_after (const GByteArray *bytes, guint from, guint pid)
+{
+  for (guint i = from; i < bytes->len; i += 188) {
+    const guint8 *p = bytes->data + i;
+
+    if (kr_ts_pid (p) == pid && kr_ts_pcr_offset (p) != 0)
+      return kr_ts_read_pcr (p + kr_ts_pcr_offset (p));
+  }
+  g_assert_not_reached ();
+}
+
+/* Where the PCR has a PID of its own it is repaired with what it times. */
+static void
+test_own_pcr_of_programs (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  guint half;
+  Run run;
+
+  make_multi (maker, 900000, 5000000000, 50, 0x1f0, 0x2f0);
+  half = maker->bytes->len;
+  make_multi (maker, 90000, 5000000000 + 50 * 3600, 50, 0x1f0, 0x2f0);
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 4096);
+  g_assert_cmpuint (run.out->len, ==, maker->bytes->len);
+  g_assert_cmpuint (first_pcr_after (maker->bytes, half, 0x1f0), ==, (90000 - 18000) * 300);
+  g_assert_cmpuint (first_pcr_after (run.out, half, 0x1f0), ==,
+                    (900000 + 50 * 3600 - 18000) * 300);
+  run_end (&run);
+}
+
+/* Two programs with one PCR are on one timeline: what moves the PCR moves both. */
+static void
+test_shared_pcr (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  const guint64 shift = 900000 + 50 * 3600 - 90000;
+  guint half;
+  Run run;
+
+  make_multi (maker, 900000, 903000, 50, 0x1f0, 0x1f0);
+  half = maker->bytes->len;
+  make_multi (maker, 90000, 93000, 50, 0x1f0, 0x1f0);
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 4096);
+  g_assert_cmpuint (run.out->len, ==, maker->bytes->len);
+  for (guint i = half; i < maker->bytes->len; i += 188) {
+    guint8 *p = maker->bytes->data + i;
+    KrTsPes pes;
+    guint offset = kr_ts_payload_offset (p);
+
+    if (kr_ts_pcr_offset (p) != 0)
+      kr_ts_shift_pcr (p + kr_ts_pcr_offset (p), shift);
+    if (!kr_ts_starts_unit (p) || !kr_ts_parse_pes (p + offset, 188 - offset, &pes))
+      continue;
+    kr_ts_write_stamp (p + offset + 9, kr_ts_read_stamp (p + offset + 9) + shift);
+    kr_ts_write_stamp (p + offset + 14, kr_ts_read_stamp (p + offset + 14) + shift);
+  }
+  assert_same (run.out, maker->bytes);
+  run_end (&run);
+}
+
 /* --- joins --------------------------------------------------------------------------- */
 
 static void
@@ -250,6 +323,7 @@ assert_sound (const Run *run, KrTsFound *found)
   g_assert_cmpuint (found->dts_back, ==, 0);
   g_assert_cmpuint (found->late, ==, 0);
   g_assert_cmpuint (found->pmt_changes, ==, 0);
+  g_assert_cmpuint (found->stray_pcrs, ==, 0);
 }
 
 static void
@@ -333,6 +407,52 @@ test_long_pmt_is_replaced (gconstpointer data)
   assert_sound (&run, &found);
   g_assert_cmpuint (found.video, ==, 100);
   g_assert_cmpuint (found.pmts, ==, 50);
+  run_end (&run);
+}
+
+/* A PCR with a PID of its own is remapped as the streams are. */
+static void
+test_own_pcr_is_remapped (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000, .pcr_pid = 0x1f0});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (
+      maker,
+      &(KrTsSession){
+          .frames = 50, .start = 0, .video_pid = 0x1f0, .audio_pid = 0x100, .pcr_pid = 0x101});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (found.pcrs, ==, 100);
+  g_assert_cmpuint (run.tables, ==, 1);
+  run_end (&run);
+}
+
+/* Players look for the PCR where the PMT says: one that is elsewhere needs another PMT. */
+static void
+test_pcr_elsewhere_raises_the_version (gconstpointer data)
+{
+  gboolean own_first = GPOINTER_TO_INT (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  Run run;
+
+  kr_ts_make_session (
+      maker, &(KrTsSession){.frames = 50, .start = 900000, .pcr_pid = own_first ? 0x1f0 : 0});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (
+      maker, &(KrTsSession){.frames = 50, .start = 0, .pcr_pid = own_first ? 0 : 0x1f0});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  kr_ts_read_back (run.out->data, run.out->len, &found);
+  g_assert_cmpuint (found.pmt_changes, ==, 1);
+  g_assert_cmpuint (found.stray_pcrs, ==, 0);
+  g_assert_cmpuint (found.cc_errors + found.dts_back + found.pcr_back + found.late, ==, 0);
+  g_assert_cmpuint (run.tables, ==, 2);
   run_end (&run);
 }
 
@@ -1196,7 +1316,12 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, &jumps[i], test_jump);
   }
-  g_test_add_func ("/common/mpegts-regen/programs", test_programs_are_apart);
+  g_test_add_data_func ("/common/mpegts-regen/programs/apart", GUINT_TO_POINTER (0),
+                        test_programs_are_apart);
+  g_test_add_data_func ("/common/mpegts-regen/programs/own-pcr-pids", GUINT_TO_POINTER (0xf0),
+                        test_programs_are_apart);
+  g_test_add_func ("/common/mpegts-regen/programs/own-pcr-repaired", test_own_pcr_of_programs);
+  g_test_add_func ("/common/mpegts-regen/programs/shared-pcr", test_shared_pcr);
   g_test_add_data_func ("/common/mpegts-regen/restarts/1316", GSIZE_TO_POINTER (1316),
                         test_restarts_in_a_file);
   g_test_add_data_func ("/common/mpegts-regen/restarts/65536", GSIZE_TO_POINTER (65536),
@@ -1208,7 +1333,12 @@ main (int argc, char **argv)
                         test_long_pmt_is_replaced);
   g_test_add_data_func ("/common/mpegts-regen/replace-pmt/short-first", GINT_TO_POINTER (FALSE),
                         test_long_pmt_is_replaced);
-  g_test_add_func ("/common/mpegts-regen/raise", test_other_streams_raise_the_version);
+  g_test_add_func ("/common/mpegts-regen/remap-pcr", test_own_pcr_is_remapped);
+  g_test_add_func ("/common/mpegts-regen/raise/streams", test_other_streams_raise_the_version);
+  g_test_add_data_func ("/common/mpegts-regen/raise/pcr-to-its-own", GINT_TO_POINTER (FALSE),
+                        test_pcr_elsewhere_raises_the_version);
+  g_test_add_data_func ("/common/mpegts-regen/raise/pcr-to-video", GINT_TO_POINTER (TRUE),
+                        test_pcr_elsewhere_raises_the_version);
   g_test_add_func ("/common/mpegts-regen/splice", test_splices_are_adjusted);
   g_test_add_func ("/common/mpegts-regen/cc-preserve", test_counters_are_preserved);
   g_test_add_func ("/common/mpegts-regen/monitor", test_monitor_changes_nothing);

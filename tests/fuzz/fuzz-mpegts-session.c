@@ -98,5 +98,6 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_assert_true (stats.cc_errors == 0 || stats.joins + 1 < steps || config.live);
   g_assert_cmpuint (found.dts_back, ==, 0);
   g_assert_cmpuint (found.pcr_back, ==, 0);
+  g_assert_true (found.stray_pcrs == 0 || stats.joins + 1 < steps);
   return 0;
 }

@@ -68,6 +68,7 @@ typedef struct {
   guint packets, pats, pmts, pmt_changes, pcrs;
   guint cc_errors;
   guint pcr_back, pcr_steps; /* backwards; above 100 ms without discontinuity_indicator */
+  guint stray_pcrs;          /* on a PID that the PMT before it does not name */
   guint signalled;           /* PCRs with discontinuity_indicator */
   guint dts_back;
   guint late;                /* DTS before the PCR */
