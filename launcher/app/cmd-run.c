@@ -265,8 +265,9 @@ run_files (Run *run)
 static int
 run_supervisor (Run *run)
 {
-  guint term_id = g_unix_signal_add (SIGTERM, on_signal, run);
-  guint int_id = g_unix_signal_add (SIGINT, on_signal, run);
+  /* Before the end of a worker that systemd has sent the same signal: that is no crash then. */
+  guint term_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGTERM, on_signal, run, NULL);
+  guint int_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGINT, on_signal, run, NULL);
   int code = kr_pipeline_files_collect (run->arguments, run->paths);
 
   if (code == KR_EXIT_OK)
@@ -340,6 +341,7 @@ kr_cmd_run (int argc, char **argv)
     kr_status_service_free (run.status);
     kr_alerts_free (run.alerts);
     kr_destinations_free (run.destinations);
+    kr_service_manager_end (run.manager, (KrExitCode)code);
     kr_service_manager_free (run.manager);
     g_main_loop_unref (run.loop);
     g_ptr_array_unref (run.paths);

@@ -8,6 +8,7 @@
 
 #include "launcher/app/commands.h"
 #include "launcher/core/nearest.h"
+#include "launcher/engine/engine.h"
 
 typedef struct {
   const char *name;
@@ -70,6 +71,7 @@ main (int argc, char **argv)
   /* Not LC_NUMERIC: numbers look the same everywhere. */
   setlocale (LC_CTYPE, "");
   g_set_prgname ("keeprolling");
+  kr_engine_prepare ();
 
   if (argc < 2)
     return kr_command_error (KR_EXIT_USAGE, "keeprolling --help lists the commands",

@@ -117,6 +117,14 @@ kr_service_manager_set_reloading (KrServiceManager *manager, gboolean reloading)
 }
 
 void
+kr_service_manager_end (KrServiceManager *manager, KrExitCode code)
+{
+  /* Nobody is left to be told if that fails. */
+  if (manager->notify != NULL)
+    (void)kr_sd_notify_send (manager->notify, kr_notify_policy_last_words (code), NULL);
+}
+
+void
 kr_service_manager_restore_environment (const KrServiceManager *manager)
 {
   if (manager->notify != NULL)

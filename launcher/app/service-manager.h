@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "launcher/core/exit-code.h"
 #include "launcher/core/snapshot.h"
 
 G_BEGIN_DECLS
@@ -22,6 +23,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrServiceManager, kr_service_manager_free)
 void kr_service_manager_take_snapshot (KrServiceManager *manager, KrSnapshot *snapshot);
 /* A handover begins or ends. */
 void kr_service_manager_set_reloading (KrServiceManager *manager, gboolean reloading);
+/* This process ends with @code: the last line of what "systemctl status" shows. */
+void kr_service_manager_end (KrServiceManager *manager, KrExitCode code);
 /* Before this process executes itself anew. */
 void kr_service_manager_restore_environment (const KrServiceManager *manager);
 

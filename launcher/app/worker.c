@@ -26,6 +26,15 @@
 /* For the last words. */
 #define FLUSH_TIMEOUT_MS 1000
 
+/* Who wants us to end. A service manager signals all processes of a service, so that one stop
+ * may come by several ways; only the same way a second time means that it is to be at once. */
+typedef enum {
+  WISH_MESSAGE = 1 << 0,
+  WISH_SIGTERM = 1 << 1,
+  WISH_SIGINT = 1 << 2,
+  WISH_NO_SUPERVISOR = 1 << 3,
+} Wish;
+
 typedef struct {
   GMainLoop *loop;
   KrWorkerChannel *channel; /* NULL = none (any more) */
@@ -33,7 +42,7 @@ typedef struct {
   GPtrArray *runners;
   guint report_timer;
   guint config_timer;
-  gboolean stopping;
+  guint wishes; /* of Wish */
   gboolean done;
   KrExitCode code;
 } Worker;
@@ -195,7 +204,7 @@ on_all_ended (gpointer data)
   if (!all_final (worker) || worker->done)
     return G_SOURCE_REMOVE;
   worker->done = TRUE;
-  for (guint i = 0; !worker->stopping && i < worker->runners->len; i++)
+  for (guint i = 0; worker->wishes == 0 && i < worker->runners->len; i++)
     worker->code = MAX (worker->code, code_of (g_ptr_array_index (worker->runners, i)));
   g_main_loop_quit (worker->loop);
   return G_SOURCE_REMOVE;
@@ -214,34 +223,52 @@ on_state (KrPipelineRunner *runner, KrPipelineState state, gpointer data)
     g_idle_add (on_all_ended, worker);
 }
 
-static void
-stop (Worker *worker, const char *why)
+static const char *
+wish_word (Wish wish)
 {
-  if (worker->stopping) {
+  switch (wish) {
+  case WISH_MESSAGE:
+    return "stop";
+  case WISH_SIGTERM:
+    return "SIGTERM";
+  case WISH_SIGINT:
+    return "SIGINT";
+  case WISH_NO_SUPERVISOR:
+    return "the supervisor is gone";
+  }
+  g_return_val_if_reached ("");
+}
+
+static void
+stop (Worker *worker, Wish wish)
+{
+  const char *why = wish_word (wish);
+
+  if (worker->wishes & wish) {
     kr_log (G_LOG_LEVEL_WARNING, NULL, NULL,
             "%s again: ending at once; what is not finished keeps its temporary name", why);
     for (guint i = 0; i < worker->runners->len; i++)
       kr_pipeline_runner_force (g_ptr_array_index (worker->runners, i));
-  } else {
-    worker->stopping = TRUE;
+  } else if (worker->wishes == 0) {
     kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL, "%s: finishing the files", why);
     for (guint i = 0; i < worker->runners->len; i++)
       kr_pipeline_runner_stop (g_ptr_array_index (worker->runners, i));
   }
+  worker->wishes |= wish;
   g_idle_add (on_all_ended, worker);
 }
 
 static gboolean
 on_sigterm (gpointer data)
 {
-  stop (data, "SIGTERM");
+  stop (data, WISH_SIGTERM);
   return G_SOURCE_CONTINUE;
 }
 
 static gboolean
 on_sigint (gpointer data)
 {
-  stop (data, "SIGINT");
+  stop (data, WISH_SIGINT);
   return G_SOURCE_CONTINUE;
 }
 
@@ -319,9 +346,9 @@ on_message (KrWorkerChannel *channel, const KrWorkerMessage *message, gpointer d
   Worker *worker = data;
 
   if (message->type == KR_WORKER_MESSAGE_STOP) {
-    stop (worker, "stop");
+    stop (worker, WISH_MESSAGE);
   } else if (message->type == KR_WORKER_MESSAGE_CONFIG && worker->file == NULL &&
-             !worker->stopping) {
+             worker->wishes == 0) {
     g_clear_handle_id (&worker->config_timer, g_source_remove);
     start (worker, message->path, message->text, strlen (message->text), message->set,
            message->instance);
@@ -345,8 +372,7 @@ on_closed (KrWorkerChannel *channel, const GError *error, gpointer data)
 
   g_clear_pointer (&worker->channel, kr_worker_channel_free);
   /* It may have gone while the files are being finished: that goes on. */
-  if (!worker->stopping)
-    stop (worker, "the supervisor is gone");
+  stop (worker, WISH_NO_SUPERVISOR);
 }
 
 static gboolean
@@ -423,6 +449,10 @@ kr_worker_run (int fd)
 
   kr_log_setup (NULL);
   worker_init (&worker);
+  /* When the supervisor hangs, systemd's watchdog sends it to all processes of the service. It
+   * is not for us: our files are finished once the supervisor is gone. abort() works all the
+   * same. */
+  signal (SIGABRT, SIG_IGN);
   worker.channel = kr_worker_channel_new (fd, &callbacks, &worker);
   worker.config_timer = g_timeout_add_seconds (CONFIG_TIMEOUT_S, on_no_config, &worker);
   return worker_run (&worker);

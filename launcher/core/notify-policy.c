@@ -123,6 +123,33 @@ kr_notify_policy_next (const KrNotifyPolicy *policy, const KrSnapshot *snapshot,
   return g_string_free (lines, lines->len == 0);
 }
 
+const char *
+kr_notify_policy_last_words (KrExitCode exit_code)
+{
+  switch (exit_code) {
+  case KR_EXIT_OK:
+    return "STATUS=ended in good order\n";
+  case KR_EXIT_USAGE:
+    return "STATUS=ended: the command line is wrong, the log says what\n";
+  case KR_EXIT_DATA:
+    return "STATUS=ended: a pipeline file is wrong, the log says where\n";
+  case KR_EXIT_NO_INPUT:
+    return "STATUS=ended: a pipeline file is missing or cannot be read, the log says which\n";
+  case KR_EXIT_UNAVAILABLE:
+    return "STATUS=ended: a source is not available\n";
+  case KR_EXIT_CONFIG:
+    return "STATUS=ended: the configuration is wrong, the log says what\n";
+  case KR_EXIT_TEMP_FAIL:
+    return "STATUS=ended: a file was not finished in time, it is recovered at the next start\n";
+  case KR_EXIT_FOUND:
+  case KR_EXIT_SOFTWARE:
+  case KR_EXIT_CANT_CREATE:
+  case KR_EXIT_IO:
+    break;
+  }
+  return "STATUS=ended with an error, the log says which\n";
+}
+
 gint64
 kr_notify_policy_period (const KrNotifyPolicy *policy)
 {

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "launcher/core/exit-code.h"
 #include "launcher/core/snapshot.h"
 
 G_BEGIN_DECLS
@@ -54,6 +55,16 @@ void kr_notify_policy_init (KrNotifyPolicy *policy, gint64 watchdog_us);
  */
 char *kr_notify_policy_next (const KrNotifyPolicy *policy, const KrSnapshot *snapshot,
                              gboolean reloading, gint64 now, KrNotifyPolicy *ret_next);
+
+/**
+ * kr_notify_policy_last_words:
+ * @exit_code: with which the program ends
+ *
+ * What "systemctl status" goes on showing when nothing runs any more.
+ *
+ * Returns: (transfer none): lines for one datagram
+ */
+const char *kr_notify_policy_last_words (KrExitCode exit_code);
 
 /* How often to ask, in microseconds: once a second, or more for an impatient manager. */
 gint64 kr_notify_policy_period (const KrNotifyPolicy *policy);

@@ -1,10 +1,30 @@
 /* keeprolling - the engine as a whole
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "config.h"
+
 #include "launcher/engine/engine.h"
 
 /* Elements between a source and what reads it; a circle would have none. */
 #define MAX_CHAIN 64
+
+void
+kr_engine_prepare (void)
+{
+  /* GStreamer reads the first of these that is set. */
+  const char *variable =
+      g_getenv ("GST_PLUGIN_PATH_1_0") != NULL ? "GST_PLUGIN_PATH_1_0" : "GST_PLUGIN_PATH";
+  const char *given = g_getenv (variable);
+  g_auto (GStrv) folders = g_strsplit (given != NULL ? given : "", ":", -1);
+  g_autofree char *path = NULL;
+
+  /* A worker has inherited it. */
+  if (PLUGIN_PATH[0] == '\0' || g_strv_contains ((const char *const *)folders, PLUGIN_PATH))
+    return;
+  path = given != NULL && given[0] != '\0' ? g_strconcat (given, ":", PLUGIN_PATH, NULL)
+                                           : g_strdup (PLUGIN_PATH);
+  g_setenv (variable, path, TRUE);
+}
 
 gboolean
 kr_engine_init (GError **error)

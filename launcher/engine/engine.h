@@ -7,6 +7,10 @@
 
 G_BEGIN_DECLS
 
+/* Lets GStreamer find the elements that were installed with this program, wherever that is;
+ * those in $GST_PLUGIN_PATH go before. Before there are threads; child processes inherit it. */
+void kr_engine_prepare (void);
+
 /* Starts GStreamer, unless it runs already: before anything else of the engine. Returns FALSE
  * with @error set if it does not start. */
 gboolean kr_engine_init (GError **error);

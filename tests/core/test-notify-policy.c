@@ -331,6 +331,24 @@ test_watchdog_and_disks (void)
   g_assert_cmpint (longest_silence (snapshot, 10 * SECOND), <=, 5 * SECOND);
 }
 
+/* Each tells of itself alone, in one line that is not empty. */
+static void
+test_last_words (void)
+{
+  const KrExitCode codes[] = {KR_EXIT_OK,          KR_EXIT_USAGE,   KR_EXIT_DATA,
+                              KR_EXIT_NO_INPUT,    KR_EXIT_CONFIG,  KR_EXIT_TEMP_FAIL,
+                              KR_EXIT_UNAVAILABLE, KR_EXIT_SOFTWARE};
+
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++) {
+    const char *words = kr_notify_policy_last_words (codes[i]);
+
+    g_assert_true (g_str_has_prefix (words, "STATUS=ended"));
+    g_assert_cmpint (strchr (words, '\n') - words, ==, strlen (words) - 1);
+    for (guint k = 0; k < i; k++)
+      g_assert_cmpstr (words, !=, kr_notify_policy_last_words (codes[k]));
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -348,5 +366,6 @@ main (int argc, char **argv)
   g_test_add_func ("/notify-policy/not-sent", test_not_sent);
   g_test_add_func ("/notify-policy/watchdog", test_watchdog);
   g_test_add_func ("/notify-policy/watchdog-and-disks", test_watchdog_and_disks);
+  g_test_add_func ("/notify-policy/last-words", test_last_words);
   return g_test_run ();
 }

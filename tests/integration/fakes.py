@@ -5,7 +5,7 @@
 import os
 import pathlib
 
-from support import SOURCE, check
+from support import SOURCE, check, size
 
 FAKE = SOURCE / 'tests' / 'support' / 'fake_worker.py'
 RECORD = '[Pipeline record]\nLaunch = fakesrc ! fakesink\n{more}\n[Health]\nIntervalSec = 1s\n' \
@@ -62,6 +62,17 @@ def records(t, name, n):
 
 def recording_files(t, name='cam'):
     return sorted(path.name for path in t.dir.glob(f'{name}-*.recording.ts'))
+
+
+def grows(t, name):
+    """A worker writes. What a killed one left behind may still lie beside its file."""
+    seen = {}
+
+    def has_grown():
+        sizes = {file: size(t.dir / file) for file in recording_files(t, name)}
+        return any(now > seen.setdefault(file, now) for file, now in sizes.items())
+
+    t.wait(has_grown, f'{name} grows')
 
 
 def final_files(t, name='cam'):

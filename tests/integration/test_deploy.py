@@ -89,5 +89,12 @@ def the_unit_names_what_restarting_cannot_cure(t):
     check('Type=notify' in unit and 'WatchdogSec=30' in unit, 'no readiness or no watchdog')
 
 
+@test
+def the_unit_lets_workers_finish(t):
+    """With KillMode=mixed systemd kills them as soon as the supervisor has crashed; what else has
+    been seen under a real systemd is in tests/systemd."""
+    check(re.search(r'^KillMode=control-group$', UNIT.read_text(), re.M), 'KillMode=')
+
+
 if __name__ == '__main__':
     run()

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from fakes import Log, final_files, records, recording_files, start, stop, write_file
+from fakes import Log, final_files, grows, records, recording_files, start, stop, write_file
 from support import KEEPROLLING, check, environment, free_port, run, size, test
 
 
@@ -155,9 +155,7 @@ def dead_webhook_delays_nothing(t):
         os.kill(records(t, name, 1), signal.SIGKILL)
     for name in addresses:
         records(t, name, 2)
-        path = t.dir / recording_files(t, name)[-1]
-        before = size(path)
-        t.wait(lambda path=path, before=before: size(path) > before, f'{name} grows')
+        grows(t, name)
         t.wait(lambda name=name: any(m['file'] == name and m['kind'] == 'restart' for m in kept(t)),
                'the message is kept')
     stop(t, supervisor)

@@ -123,6 +123,35 @@ def finishes_on_a_signal(t):
         check(not growing(t.dir) and len(final(t.dir)) == before + 1, 'names')
 
 
+def is_one_whole_file(t, worker):
+    check(worker.wait() == 0, 'exit status')
+    check(not growing(t.dir) and len(final(t.dir)) == 1, f'names:\n{worker.output()}')
+    check('again' not in worker.output(), worker.output())
+
+
+@test
+def one_stop_may_come_several_ways(t):
+    """systemd signals all processes of a service while the supervisor says the same: not twice a
+    stop, which would end it at once."""
+    _, worker = fed(t)
+    worker.popen.send_signal(signal.SIGSTOP)
+    worker.popen.send_signal(signal.SIGTERM)
+    worker.say(type='stop')
+    worker.line.shutdown(socket.SHUT_RDWR)
+    worker.popen.send_signal(signal.SIGCONT)
+    is_one_whole_file(t, worker)
+
+
+@test
+def the_watchdog_of_systemd_is_not_meant(t):
+    """It aborts all processes of a service whose supervisor hangs, then says SIGTERM to the rest."""
+    _, worker = fed(t)
+    worker.popen.send_signal(signal.SIGABRT)
+    worker.line.shutdown(socket.SHUT_RDWR)
+    worker.popen.send_signal(signal.SIGTERM)
+    is_one_whole_file(t, worker)
+
+
 @test
 def a_deaf_supervisor_does_not_hold_it_up(t):
     """Nobody reads the line: the worker drops reports, not media."""
