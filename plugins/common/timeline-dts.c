@@ -24,14 +24,9 @@ heap_clear (KrDtsHeap *heap)
 void
 kr_dts_init (KrDts *dts)
 {
-  guint i;
-
   heap_clear (&dts->heap);
   heap_clear (&dts->suspects);
   dts->n_suspects = 0;
-  dts->next_shown = 0;
-  for (i = 0; i < KR_DTS_SHOWN; i++)
-    dts->shown[i] = KR_TIME_NONE;
 }
 
 static void
@@ -127,43 +122,4 @@ kr_dts_skip (KrDts *dts, gint64 duration)
 {
   if (dts->heap.n > 0)
     heap_push (&dts->heap, heap_guess (&dts->heap, duration), duration);
-}
-
-/* Notes an output PTS for kr_dts_free_slot(). */
-void
-kr_dts_show (KrDts *dts, gint64 pts)
-{
-  dts->shown[dts->next_shown] = pts;
-  dts->next_shown = (dts->next_shown + 1) % KR_DTS_SHOWN;
-}
-
-static gboolean
-is_shown (const KrDts *dts, gint64 slot, gint64 duration)
-{
-  guint i;
-
-  for (i = 0; i < KR_DTS_SHOWN; i++)
-    if (dts->shown[i] != KR_TIME_NONE &&
-        ABS (kr_sub_saturated (dts->shown[i], slot)) <= duration / 2)
-      return TRUE;
-  return FALSE;
-}
-
-/**
- * kr_dts_free_slot:
- *
- * Returns: the first display time at or after @from, in steps of @duration, at which no recent
- * picture is shown: where a picture without PTS belongs
- */
-gint64
-kr_dts_free_slot (const KrDts *dts, gint64 from, gint64 duration)
-{
-  guint i;
-
-  for (i = 0; i < KR_DTS_SHOWN && duration > 0; i++) {
-    if (!is_shown (dts, from, duration))
-      return from;
-    from = kr_add_saturated (from, duration);
-  }
-  return from;
 }

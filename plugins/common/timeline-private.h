@@ -6,6 +6,7 @@
 #include "plugins/common/timeline-clock.h"
 #include "plugins/common/timeline-dts.h"
 #include "plugins/common/timeline-epoch.h"
+#include "plugins/common/timeline-shown.h"
 #include "plugins/common/timeline.h"
 
 G_BEGIN_DECLS
@@ -63,6 +64,7 @@ struct _KrTimelineStream {
 
   KrCandidate candidate;
   KrDts dts;
+  KrShown shown;
   guint n_without_dts; /* in a row; G_MAXUINT: never had one */
   KrFrames frames;
 

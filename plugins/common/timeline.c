@@ -83,6 +83,7 @@ forget (KrTimelineStream *stream)
   stream->n_without_dts = G_MAXUINT;
   stream->frames.anchored = FALSE;
   kr_dts_init (&stream->dts);
+  kr_shown_init (&stream->shown);
 }
 
 /**
@@ -282,6 +283,27 @@ decay_residual (KrTimelineStream *stream, KrPush *push)
   stream->residual -= step;
 }
 
+/* The PTS of a buffer that leaves with @stamp: no other one of the stream has it. */
+static gint64
+display_time (KrTimelineStream *stream, KrPush *push, gint64 stamp)
+{
+  gboolean guess = push->no_pts && stream->kind == KR_TIMELINE_REORDER;
+  gint64 pts = kr_add_saturated (push->p, push->off), place;
+
+  if (guess)
+    pts = kr_shown_guess (&stream->shown, push->p, push->duration);
+  pts = MAX (pts, stamp);
+  place = kr_shown_place (&stream->shown, pts, worth_of (stream, push));
+  if (place != pts) {
+    stream->stats.nudged++;
+    push->corrected = TRUE;
+  }
+  if (!guess)
+    kr_shown_note_lead (&stream->shown, place, stamp);
+  kr_shown_add (&stream->shown, place, kr_sub_saturated (stamp, push->duration));
+  return place;
+}
+
 /* From the judged time to the stamps: they rise, and PTS is never before DTS. */
 static void
 write_stamps (KrTimelineStream *stream, KrPush *push)
@@ -290,17 +312,13 @@ write_stamps (KrTimelineStream *stream, KrPush *push)
   gint64 floor = stream->started ? stream->last_out + KR_TIMELINE_TICK : 0;
   gint64 stamp = MAX (push->p, MAX (floor, 0));
 
-  if (push->no_pts && stream->kind == KR_TIMELINE_REORDER)
-    push->off = kr_dts_free_slot (&stream->dts, push->p, push->duration) - push->p;
   if (stamp != push->p) {
     stream->stats.nudged++;
     push->corrected = TRUE;
   }
-  out->pts = MAX (kr_add_saturated (push->p, push->off), stamp);
+  out->pts = display_time (stream, push, stamp);
   out->dts = push->has_dts ? stamp : KR_TIME_NONE;
-  if (stream->kind == KR_TIMELINE_REORDER)
-    kr_dts_show (&stream->dts, out->pts);
-  stream->last_out = stamp;
+  stream->last_out = push->has_dts ? stamp : out->pts;
 }
 
 static void
@@ -401,14 +419,15 @@ kr_timeline_push (KrTimelineStream *stream, const KrTimelineIn *in, KrTimelineOu
     if (timeline->config.mode == KR_TIMELINE_CFR)
       kr_timeline_snap (stream, &push);
   }
-  timeline->corrections += push.corrected;
   if (timeline->config.mode == KR_TIMELINE_MONITOR)
     out->flags &= ~KR_TIMELINE_OUT_DROP;
   if (out->flags & KR_TIMELINE_OUT_DROP) {
+    timeline->corrections += push.corrected;
     stream->stats.dropped++;
     return;
   }
   write_stamps (stream, &push);
+  timeline->corrections += push.corrected;
   stream->started = TRUE;
   stream->stats.out++;
   if (timeline->config.mode == KR_TIMELINE_MONITOR)

@@ -361,8 +361,8 @@ free_run (Run *run)
 /* --- what must hold -------------------------------------------------------------------- */
 
 typedef struct {
-  gint64 last; /* stamp that left last, or KR_TIME_NONE */
-  guint64 in;
+  gint64 last;   /* stamp that left last, or KR_TIME_NONE */
+  GArray *shown; /* gint64: every PTS that left, sorted */
 } Seen;
 
 typedef struct {
@@ -419,6 +419,21 @@ check_distance (World *world, const Op *op, const KrTimelineOut *out)
   return TRUE;
 }
 
+/* What is the same at 90 kHz is shown at one time. */
+static gboolean
+check_shown (World *world, GArray *shown, gint64 pts)
+{
+  guint i = shown->len;
+
+  while (i > 0 && g_array_index (shown, gint64, i - 1) > pts)
+    i--;
+  if ((i > 0 && pts - g_array_index (shown, gint64, i - 1) < KR_TIMELINE_TICK) ||
+      (i < shown->len && g_array_index (shown, gint64, i) - pts < KR_TIMELINE_TICK))
+    return fail (world, "doubled PTS %" G_GINT64_FORMAT, pts);
+  g_array_insert_val (shown, i, pts);
+  return TRUE;
+}
+
 static gboolean
 check_stamps (World *world, const Op *op, const KrTimelineOut *out, guint64 nudged_before)
 {
@@ -443,7 +458,7 @@ check_stamps (World *world, const Op *op, const KrTimelineOut *out, guint64 nudg
       world->run->config.mode != KR_TIMELINE_CFR && out->pts - out->dts != off)
     return fail (world, "PTS - DTS was %" G_GINT64_FORMAT ", is %" G_GINT64_FORMAT, off,
                  out->pts - out->dts);
-  return TRUE;
+  return check_shown (world, seen->shown, out->pts);
 }
 
 static gboolean
@@ -493,6 +508,13 @@ check_faultless (World *world, const Op *op, const KrTimelineOut *out)
 }
 
 static void
+forget_seen (Seen *seen)
+{
+  seen->last = KR_TIME_NONE;
+  g_array_set_size (seen->shown, 0);
+}
+
+static void
 add_stream (World *world, guint i)
 {
   const Shape *shape = &world->run->shapes[i];
@@ -500,7 +522,7 @@ add_stream (World *world, guint i)
   world->streams[i] = kr_timeline_add_stream (world->timeline);
   kr_timeline_stream_set_format (world->streams[i], shape->kind, shape->duration, 1000000000,
                                  (gint)shape->duration);
-  world->seen[i].last = KR_TIME_NONE;
+  forget_seen (&world->seen[i]);
 }
 
 static void
@@ -541,10 +563,10 @@ flush (World *world, guint i)
   guint k;
 
   kr_timeline_stream_flush (world->streams[i]);
-  world->seen[i].last = KR_TIME_NONE;
+  forget_seen (&world->seen[i]);
   for (k = 0; k < world->run->n_streams; k++)
     if (!world->streams[k]->started)
-      world->seen[k].last = KR_TIME_NONE;
+      forget_seen (&world->seen[k]);
 }
 
 static gboolean
@@ -593,8 +615,10 @@ carry_out (const Run *run, const gboolean *keep, gboolean with_trace)
   guint i;
 
   world.offsets = g_hash_table_new_full (NULL, NULL, NULL, g_free);
-  for (i = 0; i < run->n_streams; i++)
+  for (i = 0; i < run->n_streams; i++) {
+    world.seen[i].shown = g_array_new (FALSE, FALSE, sizeof (gint64));
     add_stream (&world, i);
+  }
   for (i = 0; i < run->ops->len; i++)
     if (keep[i] && !apply (&world, &g_array_index (run->ops, Op, i))) {
       g_autofree char *what = world.failure;
@@ -602,6 +626,8 @@ carry_out (const Run *run, const gboolean *keep, gboolean with_trace)
       world.failure = g_strdup_printf ("%s (operation %u)", what, i);
       break;
     }
+  for (i = 0; i < run->n_streams; i++)
+    g_array_unref (world.seen[i].shown);
   g_hash_table_unref (world.offsets);
   kr_timeline_free (world.timeline);
   return world.failure;

@@ -99,6 +99,15 @@ def missing():
                                     (None, 240), (280, 280)]):
         v.row("v", pts, out, dts=40 * k, out_dts=40 * k)
     v.stats("v", no_pts=2, nudged=0)
+    v = Vector("no-pts-leads", "a jump hides the PTS of a picture that B-frames come before", [VR])
+    for k, (pts, out) in enumerate([(80, 80), (200, 200), (120, 120), (160, 160), (280, 280), (240, 240),
+                                    (320, 320), (None, 440), (360, 360), (400, 400), (560, 560)]):
+        v.row("v", pts, out, dts=40 * k, out_dts=40 * k)
+    v.stats("v", no_pts=1, nudged=0)
+    v = Vector("no-pts-taken", "nothing to guess by, and the guess was wrong: a half frame later", [VR])
+    for k, (pts, out) in enumerate([(40, 40), (None, 80), (80, 100), (120, 120), (280, 280), (200, 200)]):
+        v.row("v", pts, out, dts=40 * k, out_dts=40 * k)
+    v.stats("v", no_pts=1, nudged=1)
     v = Vector("no-dts-once", "one DTS lost among good ones", [VR])
     for k, pts in enumerate([80, 200, 120, 160, 320, 240, 280]):
         v.row("v", pts, pts, dts=None if k == 3 else 40 * k, out_dts=40 * k)
@@ -116,8 +125,12 @@ def missing():
     v.row("v", 160, 160, dts=80, out_dts=80).stats("v", nudged=1)
     v = Vector("pts-before-dts-twice", "raised and counted", [VR])
     v.row("v", 80, 80, dts=0, out_dts=0).row("v", 0, 40, dts=40, out_dts=40)
-    v.row("v", 60, 80, dts=80, out_dts=80).row("v", 200, 200, dts=120, out_dts=120)
-    v.stats("v", nudged=2)
+    v.row("v", 60, 100, dts=80, out_dts=80).row("v", 200, 200, dts=120, out_dts=120)
+    v.stats("v", nudged=3)
+    v = Vector("pts-doubled", "two pictures at one time: the second half a frame later", [VR])
+    for k, (pts, out) in enumerate([(80, 80), (200, 200), (120, 120), (120, 140), (320, 320)]):
+        v.row("v", pts, out, dts=40 * k, out_dts=40 * k)
+    v.stats("v", nudged=1)
 
 
 def disorder():
@@ -206,11 +219,19 @@ def jumps():
     v = Vector("jump-bframes", "DTS and PTS keep their distance", [VR])
     for k, pts in enumerate([80, 200, 120, 160]):
         v.row("v", pts, pts, dts=40 * k, out_dts=40 * k)
-    for k, off in enumerate([160, 80, 80, 160, 80, 80]):
+    for k, off in enumerate([160, 40, 40, 160, 40, 40]):
         t = 160 + 40 * k
         v.row("v", 700000 + t + off, t + off, dts=700000 + t, out_dts=t,
               flags=["ext"] if k < 2 else ["discont"] if k == 2 else [])
     v.msg("v", "jump-forward", 700000)
+    v = Vector("jump-bframes-cut", "the old session lacks its last B-frames: one place is wanted twice", [VR])
+    for k, pts in enumerate([80, 200, 120, 160, 320]):
+        v.row("v", pts, pts, dts=40 * k, out_dts=40 * k)
+    for k, (off, out) in enumerate([(160, 360), (40, 280), (40, 340), (160, 480), (40, 400), (40, 440)]):
+        t = 200 + 40 * k
+        v.row("v", 700000 + t + off, out, dts=700000 + t, out_dts=t, hint="discont" if k == 0 else None,
+              flags=["discont"] if k == 0 else [])
+    v.msg("v", "jump-forward", 700000).stats("v", nudged=1)
     v = Vector("overlap-480", "half a second back on both", [V, A20])
     v.same("v", [1000]).same("a", [1000, 1020]).same("v", [1040]).same("a", [1040])
     v.row("v", 600, 1080, flags=["ext"]).row("a", 580, 1060, flags=["discont"])
