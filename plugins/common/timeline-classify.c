@@ -250,9 +250,18 @@ sibling_was_early (KrTimelineStream *stream, guint epoch, gint64 error)
   return FALSE;
 }
 
-/* All streams have gone back by less than a picture lasts: that passed as jitter in the video
- * and did not in the sound, whose frames are shorter. The map stands; the frames that lie
- * before the last one go. */
+/* The map stands, and the frames that lie before the last one go. */
+static void
+begin_dropping (KrTimelineStream *stream, KrPush *push)
+{
+  if (push->p > stream->last)
+    return;
+  stream->dropping_early = TRUE;
+  push->out->flags |= KR_TIMELINE_OUT_DROP;
+}
+
+/* e: all streams have gone back by less than a picture lasts: that passed as jitter in the
+ * video and did not in the sound, whose frames are shorter. */
 static gboolean
 drop_early (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
@@ -261,9 +270,38 @@ drop_early (KrTimelineStream *stream, KrPush *push, gint64 expected)
   if (stream->kind != KR_TIMELINE_AUDIO || push->p > stream->last || error < -JOIN_WINDOW ||
       (!stream->dropping_early && !sibling_was_early (stream, stream->epoch, error)))
     return FALSE;
-  stream->dropping_early = TRUE;
-  push->out->flags |= KR_TIMELINE_OUT_DROP;
+  begin_dropping (stream, push);
   kr_timeline_drop_candidate (stream);
+  return TRUE;
+}
+
+/* Whether another stream passes a step back by @error as jitter, and so stays on the map that
+ * this one would leave: its frames last longer. */
+static gboolean
+sibling_stays (KrTimelineStream *stream, gint64 error)
+{
+  KrTimelineStream *other;
+
+  for (other = stream->timeline->streams; other != NULL; other = other->next)
+    if (kr_timeline_is_sibling (stream, other) && other->epoch == stream->epoch &&
+        kr_timeline_is_regular (other, other->last + other->last_duration + error,
+                                other->last + other->last_duration))
+      return TRUE;
+  return FALSE;
+}
+
+/* The same, confirmed before the video has shown that it stepped back, or where it did so bit
+ * by bit. Whether it did or not: it stays, and the sound would have to come back to it. */
+static gboolean
+drop_confirmed (KrTimelineStream *stream, KrPush *push)
+{
+  const KrCandidate *candidate = &stream->candidate;
+
+  if (stream->kind != KR_TIMELINE_AUDIO || candidate->outage || candidate->error >= 0 ||
+      candidate->error < -JOIN_WINDOW || !sibling_stays (stream, candidate->error))
+    return FALSE;
+  begin_dropping (stream, push);
+  stream->candidate.n = 0;
   return TRUE;
 }
 
@@ -383,7 +421,6 @@ begin_session (KrTimelineStream *stream, KrPush *push, gint64 expected)
   epoch = kr_epochs_begin (&timeline->epochs, candidate.t0, base);
   epoch->parent = parent;
   epoch->creator = stream;
-  epoch->error = candidate.error;
   begin_marks (timeline);
   kr_clock_restart_drift (&timeline->clock);
   stream->epoch = epoch->number;
@@ -416,7 +453,8 @@ kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expected)
     return;
   note_candidate (stream, push, expected);
   if (is_confirmed (stream, push)) {
-    begin_session (stream, push, expected);
+    if (!drop_confirmed (stream, push))
+      begin_session (stream, push, expected);
     return;
   }
   push->p = expected;
@@ -469,23 +507,14 @@ kr_timeline_settle (KrTimelineStream *stream, KrPush *push)
   KrEpoch *epoch = kr_epochs_find (&stream->timeline->epochs, stream->epoch);
   KrEpoch *common;
   gint64 difference;
-  gboolean early;
 
   if (G_LIKELY (epoch == NULL || epoch->parent == 0) || epoch->creator != stream)
     return;
-  early = sibling_was_early (stream, epoch->parent, epoch->error);
-  common = early ? kr_epochs_find (&stream->timeline->epochs, epoch->parent)
-                 : epoch_of_siblings (stream, epoch->number);
+  common = epoch_of_siblings (stream, epoch->number);
   if (common == NULL)
     return;
   push->p = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
   difference = kr_sub_saturated (push->p, kr_epoch_map (common, push->t));
   leave_epoch (stream, common->number);
-  if (early && stream->kind == KR_TIMELINE_AUDIO) {
-    stream->extra = stream->residual = 0;
-    stream->dropping_early = TRUE;
-    kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_STREAM_OVERLAP, difference, 0);
-    return;
-  }
   return_to_map (stream, push, difference);
 }

@@ -31,7 +31,6 @@ typedef struct {
   gint64 successor_at;     /* from this input time on */
   guint parent; /* the epoch it left, while only its creator believes in it; else 0 */
   KrTimelineStream *creator;
-  gint64 error; /* the step that began it */
 } KrEpoch;
 
 /* The newest epochs, oldest first. */
