@@ -362,14 +362,22 @@ judge (KrGrowth *growth, KrGrowthFault fault, gboolean progress, gboolean oversl
   return KR_GROWTH_EVENT_NONE;
 }
 
-/* Whether this sample comes so late that the process itself must have stood still. Never
- * twice in a row, or a machine that is always late would never be told of a stall. */
+/* Whether the process itself must have stood still: this sample comes far too late, or the one
+ * that did was so short a time ago that the data had no chance to arrive since. Never twice in
+ * a row, or a machine that is always late would never be told of a stall. */
 static gboolean
 oversleeps (KrGrowth *growth, const KrGrowthConfig *config, gboolean progress, guint64 now)
 {
   const guint64 late = config->interval_ns + config->stall_timeout_ns / 2;
 
-  growth->overslept = !growth->overslept && !progress && since (growth->stepped_ns, now) > late;
+  if (progress)
+    growth->overslept = FALSE;
+  else if (growth->overslept)
+    growth->overslept = since (growth->awake_ns, now) < config->interval_ns;
+  else if (since (growth->stepped_ns, now) > late) {
+    growth->overslept = TRUE;
+    growth->awake_ns = now;
+  }
   return growth->overslept;
 }
 
@@ -447,6 +455,7 @@ kr_growth_resume (KrGrowth *growth, guint64 now)
       &growth->started_ns,       &growth->stepped_ns,   &growth->input_ns,
       &growth->progress_ns,      &growth->pending_ns,   &growth->keyframe_ns,
       &growth->keyframe_from_ns, &growth->rate_good_ns, &growth->outage_from_ns,
+      &growth->awake_ns,
   };
   guint64 shift;
 

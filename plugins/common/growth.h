@@ -110,6 +110,7 @@ typedef struct {
   guint64 keyframe_from_ns; /* from when on the next keyframe is awaited */
   guint64 rate_good_ns;     /* the last sample with the rate in order */
   guint64 outage_from_ns;
+  guint64 awake_ns; /* the sample that came so late; with `overslept` */
   gboolean progressed, pending;
 
   KrGrowthSample last;
@@ -137,7 +138,7 @@ void kr_growth_start (KrGrowth *growth, const KrGrowthSample *baseline, guint64 
  *
  * Takes one sample and judges it. While paused or finished nothing is judged. A sample that
  * comes far too late proves that the process itself stood still (stopped, swapped out, the
- * machine suspended): a stall is then declared by the next sample at the earliest, because the
+ * machine suspended): a stall is then declared an interval later at the earliest, because the
  * data had no chance to arrive either.
  *
  * Returns: the verdict; its event is set at most once per change
