@@ -124,6 +124,7 @@ static void
 note_data (KrSourcePolicy *policy, gint64 last_data, gint64 now, gboolean *ret_back)
 {
   policy->last_data = last_data;
+  policy->overslept = FALSE;
   *ret_back = policy->outage_from != NO_OUTAGE;
   policy->outage_from = NO_OUTAGE;
   policy->tries = 0;
@@ -131,6 +132,16 @@ note_data (KrSourcePolicy *policy, gint64 last_data, gint64 now, gboolean *ret_b
     enter (policy, KR_SOURCE_FLOWING, NEVER, now);
   if (policy->timeout_us > 0)
     policy->next = last_data + policy->timeout_us;
+}
+
+/* Whether the process itself stood still (stopped, no processor, the machine suspended): then
+ * what the source has sent meanwhile waits in the kernel and comes now. Once, or a machine that
+ * is always late would never look again. */
+static gboolean
+oversleeps (KrSourcePolicy *policy, gint64 now)
+{
+  policy->overslept = !policy->overslept && now - policy->next > policy->timeout_us / 2;
+  return policy->overslept;
 }
 
 static KrSourceAction
@@ -141,6 +152,10 @@ tick_silent (KrSourcePolicy *policy, gboolean blocked, gint64 now)
     if (blocked) {
       /* It has something to say and nobody takes it: a full disk, a stuck encoder. */
       policy->next = now + policy->timeout_us;
+      return KR_SOURCE_NOTHING;
+    }
+    if (oversleeps (policy, now)) {
+      policy->next = now + policy->timeout_us / 2;
       return KR_SOURCE_NOTHING;
     }
     begin_outage (policy, policy->last_data);

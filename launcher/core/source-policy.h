@@ -59,6 +59,7 @@ typedef struct {
   gint64 last_data; /* or the moment it was first opened */
   gint64 since;     /* of the state */
   gint64 next; /* when kr_source_policy_tick() may have something to do; G_MAXINT64 = not */
+  gboolean overslept; /* the last look came far too late: what is there had no time to come */
   gint64 outage_from; /* of the present outage; G_MININT64 = none */
   guint tries;        /* openings in the present outage */
   guint64 seen;       /* buffers at the last look */

@@ -49,6 +49,28 @@ look (KrSourcePolicy *policy, gint64 now)
   return action;
 }
 
+/* Stopped, or without a processor: what the source sent meanwhile waits in the kernel. */
+static void
+test_own_pause_is_no_silence (void)
+{
+  KrSourcePolicy policy;
+
+  setup (&policy, KR_SOURCE_PATIENT);
+  data (&policy, 100 * MS);
+  g_assert_cmpint (look (&policy, 60 * SECOND), ==, KR_SOURCE_NOTHING);
+  g_assert_cmpint (kr_source_policy_outage (&policy, 60 * SECOND), ==, 0);
+  g_assert_false (data (&policy, 60 * SECOND + MS));
+  /* It has really gone: told half a timeout later. */
+  g_assert_cmpint (look (&policy, 120 * SECOND), ==, KR_SOURCE_NOTHING);
+  g_assert_cmpint (policy.next, ==, 120 * SECOND + 500 * MS);
+  g_assert_cmpint (look (&policy, policy.next), ==, KR_SOURCE_REOPEN);
+  /* Late every time: told all the same. */
+  setup (&policy, KR_SOURCE_PATIENT);
+  data (&policy, 100 * MS);
+  g_assert_cmpint (look (&policy, 60 * SECOND), ==, KR_SOURCE_NOTHING);
+  g_assert_cmpint (look (&policy, 120 * SECOND), ==, KR_SOURCE_REOPEN);
+}
+
 static void
 test_silence_reopens_once (void)
 {
@@ -287,6 +309,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   kr_test_deadline (60);
   g_test_add_func ("/core/source-policy/silence", test_silence_reopens_once);
+  g_test_add_func ("/core/source-policy/own-pause", test_own_pause_is_no_silence);
   g_test_add_func ("/core/source-policy/tried-again", test_others_are_tried_again);
   g_test_add_func ("/core/source-policy/absent", test_absent_from_the_start);
   g_test_add_func ("/core/source-policy/blocked", test_blocked_is_not_silent);
