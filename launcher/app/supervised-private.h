@@ -11,7 +11,7 @@
 #include "launcher/core/handover.h"
 #include "launcher/core/supervisor.h"
 
-/* How long what was seen of a worker's writing counts. */
+/* How long what was seen of a worker's writing counts, at most. */
 #define KR_WRITING_US (5 * G_TIME_SPAN_SECOND)
 /* Places that a worker's temporary files are looked for in: the open ones and a few before. */
 #define KR_MAX_OPEN_FILES 64
@@ -29,6 +29,7 @@ typedef struct {
   GPtrArray *reports; /* of KrPipelineReport: its last word */
   guint64 reported_rss;
   gint64 io_age_us;
+  gint64 starved_us; /* as of the last report, see kr_worker_process_get_starved() */
   KrProcessUsage usage;
   guint fds;
   gboolean ready;    /* the machine knows */
@@ -65,8 +66,9 @@ struct _KrSupervised {
   gint64 leftover_oldest_utc_us;
   KrHealthVerdict verdict;
   KrDestinationProbe destination;
-  gint64 next_verdict; /* monotonic */
   guint deadline_id;
+  guint look_id; /* more often than the tick of each second; 0 = no need */
+  guint look_ms;
   guint rescues;        /* under way */
   guint measuring;      /* serial of the worker whose files are being looked at, 0 = none */
   gboolean had_to_kill; /* while stopping */
@@ -122,6 +124,10 @@ void kr_worker_note_open_file (KrWorker *worker, const char *path);
 /* Names under which its unfinished files may lie (transfer full). */
 GPtrArray *kr_worker_temp_paths (const KrWorker *worker);
 gboolean kr_worker_is_writing (const KrWorker *worker, gint64 now);
+/* Of the time since its last report: wanting to run, and not being let. In microseconds. */
+gint64 kr_worker_get_starved (const KrWorker *worker);
+/* Whether a report is overdue; @now is monotonic. */
+gboolean kr_worker_is_silent (const KrWorker *worker, gint64 now);
 /* What @pipeline does in it: data flows, and a recording grows where that is watched. */
 gboolean kr_worker_records (const KrWorker *worker, const char *pipeline);
 /* That, and it is past the first keyframe. */

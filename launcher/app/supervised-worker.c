@@ -3,6 +3,7 @@
 
 #include "launcher/app/supervised-private.h"
 
+#include "launcher/core/health.h"
 #include "plugins/common/segment-name.h"
 
 KrWorker *
@@ -92,14 +93,34 @@ kr_worker_take_report (KrWorker *worker, const KrWorkerMessage *message, gint64 
     worker->wrote_at = now;
   worker->progress = progress;
   worker->heartbeat = now;
+  worker->starved_us = kr_worker_process_get_starved (worker->process);
   worker->reported_rss = message->rss;
   worker->io_age_us = message->io_age_us;
 }
 
+/* Long enough for a second with a flush in it, but over when a hang is certain. */
 gboolean
 kr_worker_is_writing (const KrWorker *worker, gint64 now)
 {
-  return worker->wrote_at != 0 && now - worker->wrote_at <= KR_WRITING_US;
+  gint64 window = MIN (KR_WRITING_US, worker->owner->machine.policy.hang_limit_us / 4 * 3);
+
+  return worker->wrote_at != 0 && now - worker->wrote_at <= window;
+}
+
+gint64
+kr_worker_get_starved (const KrWorker *worker)
+{
+  if (worker->heartbeat == 0)
+    return 0;
+  return MAX (0, kr_worker_process_get_starved (worker->process) - worker->starved_us);
+}
+
+gboolean
+kr_worker_is_silent (const KrWorker *worker, gint64 now)
+{
+  gint64 patience = MIN (KR_HEARTBEAT_WARN_US, worker->owner->machine.policy.hang_limit_us / 4);
+
+  return now - worker->heartbeat >= patience;
 }
 
 gboolean

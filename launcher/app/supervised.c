@@ -142,15 +142,6 @@ judge (KrSupervised *s, gint64 now)
   kr_health_sum_up (s->health, names, n, &s->verdict);
 }
 
-static gboolean
-takes_verdicts (const KrSupervised *s)
-{
-  return s->machine.state == KR_SUPERVISOR_STARTING ||
-         s->machine.state == KR_SUPERVISOR_RUNNING ||
-         s->machine.state == KR_SUPERVISOR_UNHEALTHY ||
-         s->machine.state == KR_SUPERVISOR_REPLACING;
-}
-
 /* A verdict each IntervalSec, or when there is no need to wait. */
 static void
 send_verdict (KrSupervised *s, gint64 now)
@@ -161,14 +152,14 @@ send_verdict (KrSupervised *s, gint64 now)
       .bad = s->verdict.bad,
       .at_once = s->verdict.at_once,
       .harmful = s->verdict.harmful,
+      .stuck = s->verdict.stuck,
+      .age_us = (gint64)(s->verdict.fault_age_s * G_TIME_SPAN_SECOND),
       .reason = s->verdict.reason,
   };
 
-  if (!takes_verdicts (s) || worker == NULL)
+  if (worker == NULL ||
+      !kr_supervisor_wants_verdict (&s->machine, event.bad, event.at_once, now))
     return;
-  if (now < s->next_verdict && !s->verdict.at_once)
-    return;
-  s->next_verdict = now + s->file->health.interval_us;
   event.writing = kr_worker_is_writing (worker, now);
   kr_supervised_send (s, &event);
   if (s->machine.state == KR_SUPERVISOR_UNHEALTHY &&
@@ -192,8 +183,7 @@ on_report (KrWorker *worker, const KrWorkerMessage *message, gint64 now)
   check_ready (s, worker, now);
   if (worker->serial == s->machine.current) {
     judge (s, now);
-    if (s->verdict.at_once)
-      send_verdict (s, now);
+    send_verdict (s, now);
   }
   kr_supervised_step_handover (s);
 }
@@ -369,7 +359,6 @@ act_spawn (KrSupervised *s, guint serial, gboolean overlap)
     worker->wanted = what_it_records (loaded->file, before);
   if (serial == s->machine.current)
     kr_supervised_adopt (s, loaded);
-  s->next_verdict = MAX (s->next_verdict, worker->started + s->file->health.interval_us);
   worker->process = kr_worker_process_spawn (config, &process_callbacks, worker, &error);
   if (worker->process == NULL) {
     KrSupervisorEvent event = {
@@ -393,7 +382,7 @@ alert_text (const KrSupervisorAction *action)
   switch (action->alert) {
   case KR_ALERT_CRASH:
     if (action->seconds > 0)
-      return g_strdup_printf ("the worker is gone (%s); the next one starts in %.0f s", why,
+      return g_strdup_printf ("the worker is gone (%s); the next one starts in %.1f s", why,
                               action->seconds);
     return g_strdup_printf ("the worker is gone (%s); the next one starts now", why);
   case KR_ALERT_HANG:
@@ -513,7 +502,11 @@ tick (KrSupervised *s, gint64 now)
   const KrWorker *worker = kr_supervised_find_worker (s, s->machine.current);
   KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_TICK};
 
-  event.writing = worker != NULL && kr_worker_is_writing (worker, now);
+  if (worker != NULL) {
+    event.writing = kr_worker_is_writing (worker, now);
+    if (kr_worker_is_silent (worker, now))
+      event.starved_us = kr_worker_get_starved (worker);
+  }
   event.next_waits = kr_supervised_next_waits (s);
   kr_supervised_send (s, &event);
   kr_supervised_step_handover (s);
@@ -523,9 +516,12 @@ static gboolean
 on_deadline (gpointer data)
 {
   KrSupervised *s = data;
+  gint64 now = g_get_monotonic_time ();
 
   s->deadline_id = 0;
-  tick (s, g_get_monotonic_time ());
+  tick (s, now);
+  judge (s, now);
+  send_verdict (s, now);
   return G_SOURCE_REMOVE;
 }
 
@@ -533,7 +529,8 @@ on_deadline (gpointer data)
 static void
 arm_deadline (KrSupervised *s)
 {
-  gint64 left = kr_supervisor_deadline (&s->machine) - g_get_monotonic_time ();
+  gint64 now = g_get_monotonic_time ();
+  gint64 left = kr_supervisor_next_look (&s->machine, now) - now;
 
   g_clear_handle_id (&s->deadline_id, g_source_remove);
   if (left < G_TIME_SPAN_SECOND)
@@ -583,13 +580,47 @@ measure_silent_worker (KrSupervised *s, const KrWorker *worker, gint64 now)
 {
   g_autoptr (GPtrArray) paths = NULL;
 
-  if (s->measuring != 0 || now - worker->heartbeat < KR_HEARTBEAT_WARN_US)
+  if (s->measuring != 0 || !kr_worker_is_silent (worker, now))
     return;
   paths = kr_worker_temp_paths (worker);
   if (paths->len == 0)
     return;
   s->measuring = worker->serial;
   kr_disk_job_measure (paths, s->cancellable, on_measured, s);
+}
+
+static void
+look (KrSupervised *s, gint64 now)
+{
+  KrWorker *worker = kr_supervised_find_worker (s, s->machine.current);
+
+  if (worker != NULL)
+    measure_silent_worker (s, worker, now);
+  tick (s, now);
+  judge (s, now);
+  send_verdict (s, now);
+}
+
+static gboolean
+on_look (gpointer data)
+{
+  look (data, g_get_monotonic_time ());
+  return G_SOURCE_CONTINUE;
+}
+
+/* A short IntervalSec cannot wait for the tick of each second. Another file may have been
+ * handed over to since it was asked last. */
+static void
+arm_look (KrSupervised *s)
+{
+  guint wanted = (guint)(s->machine.policy.look_us / 1000);
+
+  if (wanted == s->look_ms)
+    return;
+  g_clear_handle_id (&s->look_id, g_source_remove);
+  s->look_ms = wanted;
+  if (wanted < 1000)
+    s->look_id = g_timeout_add (wanted, on_look, s);
 }
 
 static void
@@ -711,6 +742,7 @@ kr_supervised_free (KrSupervised *supervised)
   g_cancellable_cancel (supervised->cancellable);
   g_object_unref (supervised->cancellable);
   g_clear_handle_id (&supervised->deadline_id, g_source_remove);
+  g_clear_handle_id (&supervised->look_id, g_source_remove);
   g_ptr_array_unref (supervised->workers);
   g_ptr_array_unref (supervised->before);
   g_ptr_array_unref (supervised->gaps);
@@ -735,6 +767,7 @@ kr_supervised_start (KrSupervised *supervised)
 {
   KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_START};
 
+  arm_look (supervised);
   kr_supervised_send (supervised, &event);
 }
 
@@ -799,14 +832,11 @@ kr_supervised_tick (KrSupervised *supervised)
   gint64 now = g_get_monotonic_time ();
   KrWorker *worker = kr_supervised_find_worker (supervised, supervised->machine.current);
 
-  if (worker != NULL) {
-    measure_silent_worker (supervised, worker, now);
-    if (supervised->machine.last_serial % 8 == (guint)(now / G_TIME_SPAN_SECOND % 8))
-      worker->fds = kr_worker_process_count_fds (worker->process);
-  }
-  tick (supervised, now);
-  judge (supervised, now);
-  send_verdict (supervised, now);
+  arm_look (supervised);
+  if (worker != NULL &&
+      supervised->machine.last_serial % 8 == (guint)(now / G_TIME_SPAN_SECOND % 8))
+    worker->fds = kr_worker_process_count_fds (worker->process);
+  look (supervised, now);
   measure_gaps (supervised);
   look_for_leftovers (supervised, now);
 }

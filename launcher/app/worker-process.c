@@ -226,6 +226,24 @@ kr_worker_process_get_usage (const KrWorkerProcess *process, KrProcessUsage *ret
   ret_usage->rss = (guint64)MAX (rss, 0) * (guint64)sysconf (_SC_PAGESIZE);
 }
 
+/* Time on a processor and time waiting for one, in nanoseconds: Linux,
+ * Documentation/scheduler/sched-stats.rst. */
+gint64
+kr_worker_process_get_starved (const KrWorkerProcess *process)
+{
+  char path[64];
+  g_autofree char *text = NULL;
+  char *rest;
+
+  if (process->pid == 0)
+    return 0;
+  g_snprintf (path, sizeof path, "/proc/%d/schedstat", (int)process->pid);
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return 0;
+  g_ascii_strtoull (text, &rest, 10);
+  return (gint64)(g_ascii_strtoull (rest, NULL, 10) / 1000);
+}
+
 guint
 kr_worker_process_count_fds (const KrWorkerProcess *process)
 {

@@ -57,6 +57,9 @@ void kr_worker_process_stop (KrWorkerProcess *process);
 void kr_worker_process_kill (KrWorkerProcess *process);
 
 void kr_worker_process_get_usage (const KrWorkerProcess *process, KrProcessUsage *ret_usage);
+/* How long its main thread has wanted to run while others did, in microseconds since its start;
+ * 0 if not known. */
+gint64 kr_worker_process_get_starved (const KrWorkerProcess *process);
 /* 0 if not known. Reads a folder: not for every second. */
 guint kr_worker_process_count_fds (const KrWorkerProcess *process);
 

@@ -16,11 +16,11 @@
 #include "launcher/core/pipeline-file.h"
 #include "launcher/core/pipeline-policy.h"
 #include "launcher/core/redact.h"
+#include "launcher/core/supervisor.h"
 #include "launcher/engine/engine.h"
 #include "launcher/engine/pipeline-runner.h"
 #include "launcher/services/worker-channel.h"
 
-#define REPORT_INTERVAL_MS 1000
 /* The supervisor sends the configuration first thing; without one there is nothing to do. */
 #define CONFIG_TIMEOUT_S 30
 /* For the last words. */
@@ -201,8 +201,12 @@ on_all_ended (gpointer data)
 {
   Worker *worker = data;
 
-  if (!all_final (worker) || worker->done)
+  if (worker->done)
     return G_SOURCE_REMOVE;
+  if (!all_final (worker)) {
+    report (worker); /* one of several has failed: that does not wait for the next second */
+    return G_SOURCE_REMOVE;
+  }
   worker->done = TRUE;
   for (guint i = 0; worker->wishes == 0 && i < worker->runners->len; i++)
     worker->code = MAX (worker->code, code_of (g_ptr_array_index (worker->runners, i)));
@@ -300,14 +304,17 @@ static void
 start_pipelines (Worker *worker)
 {
   g_autoptr (GstClock) clock = gst_system_clock_obtain ();
+  KrSupervisorPolicy policy;
 
+  kr_supervisor_policy_from_file (&policy, worker->file);
   for (guint i = 0; i < worker->file->pipelines->len; i++)
     g_ptr_array_add (worker->runners,
                      kr_pipeline_runner_new (g_ptr_array_index (worker->file->pipelines, i),
                                              clock, &runner_callbacks, worker));
   for (guint i = 0; i < worker->runners->len; i++)
     kr_pipeline_runner_start (g_ptr_array_index (worker->runners, i));
-  worker->report_timer = g_timeout_add (REPORT_INTERVAL_MS, on_report_timer, worker);
+  worker->report_timer =
+      g_timeout_add ((guint)(policy.look_us / 1000), on_report_timer, worker);
   report (worker);
 }
 

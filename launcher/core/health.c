@@ -130,6 +130,39 @@ judge_duration (KrCheck *check, const KrPipelineReport *report, gint64 age, gint
 }
 
 static void
+hangs (KrCheck *check, const KrPipelineReport *report)
+{
+  count (check);
+  check->fault_age_s = seconds (MAX (report->blocked_us, report->teardown_us));
+  check->at_once = TRUE;
+  check->stuck = TRUE;
+}
+
+/* A thread that does not come back, or a pipeline that cannot be taken down: facts, which no
+ * second look makes truer. The worker tells them only where neither the source nor the disk nor
+ * whatever is behind a sink can be meant. */
+static void
+judge_hang (KrCheck *check, const KrPipelineReport *report, const KrWorkerSample *sample)
+{
+  const char *who = report->blocked_by != NULL ? report->blocked_by : "an element";
+  gint64 limit = sample->hang_limit_us;
+  gint64 to_close = CLAMP (limit / 4, KR_TEARDOWN_MIN_US, KR_TEARDOWN_MAX_US);
+
+  if (report->teardown_us >= to_close) {
+    say (check, KR_HEALTH_FAIL, "%s hangs: the pipeline cannot be taken down (%.1f s now)", who,
+         seconds (report->teardown_us));
+    hangs (check, report);
+  } else if (report->blocked_us >= limit) {
+    say (check, KR_HEALTH_FAIL, "%s hangs: no data has come through it for %.1f s", who,
+         seconds (report->blocked_us));
+    hangs (check, report);
+  } else if (report->blocked_us >= limit / 2 && check->status == KR_HEALTH_PASS) {
+    say (check, KR_HEALTH_WARN, "no data has come through %s for %.1f s", who,
+         seconds (report->blocked_us));
+  }
+}
+
+static void
 judge_state (KrCheck *check, const KrPipelineSpec *spec, const KrPipelineReport *report,
              const KrWorkerSample *sample)
 {
@@ -174,6 +207,8 @@ judge_state (KrCheck *check, const KrPipelineSpec *spec, const KrPipelineReport 
      * is nothing to lose. */
     check->at_once = report->stalled || source_is_absent (report);
   }
+  if (check->status != KR_HEALTH_FAIL)
+    judge_hang (check, report, sample);
 }
 
 static gboolean
@@ -205,6 +240,8 @@ judge_stall (KrCheck *check, const KrPipelineReport *report, const KrWorkerSampl
   } else {
     say (check, KR_HEALTH_FAIL, "not growing (%s)", reason);
     count (check);
+    /* Computed from the wall clock: not longer than anybody would leave it. */
+    check->fault_age_s = CLAMP (check->age_s, 0, 3600);
   }
 }
 
@@ -393,6 +430,7 @@ kr_health_sum_up (const KrHealthReport *reports, const char *const *names, guint
       ret_verdict->status = MAX (ret_verdict->status, check->status);
       ret_verdict->bad |= check->counts;
       ret_verdict->at_once |= check->at_once;
+      ret_verdict->stuck |= check->stuck;
       if (k == KR_CHECK_MEMORY && check->counts)
         ret_verdict->harmful = TRUE;
       if (is_worse (check, worst)) {
@@ -403,6 +441,7 @@ kr_health_sum_up (const KrHealthReport *reports, const char *const *names, guint
   }
   if (worst == NULL)
     return;
+  ret_verdict->fault_age_s = worst->fault_age_s;
   g_snprintf (ret_verdict->reason, sizeof ret_verdict->reason, "%s: %s", whose, worst->reason);
   cut_to_utf8 (ret_verdict->reason);
 }

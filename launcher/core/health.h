@@ -38,14 +38,16 @@ const char *kr_check_name (KrCheckKind kind);
 /* Plain data; a copy is a copy. */
 typedef struct {
   KrHealth status;
-  gboolean counts;  /* a new worker may cure it: a bad verdict */
-  gboolean at_once; /* no need to look again */
-  double age_s;     /* < 0 = has none */
-  double limit_s;   /* < 0 = has none */
-  double runway_s;  /* disk; < 0 = unknown */
-  guint64 bytes;    /* memory */
-  int http;         /* destination; 0 = no answer */
-  char reason[112]; /* "" = nothing to say; always valid UTF-8 */
+  gboolean counts;    /* a new worker may cure it: a bad verdict */
+  gboolean at_once;   /* no need to look again */
+  gboolean stuck;     /* something hangs: it cannot end in good order either */
+  double fault_age_s; /* since what is wrong began, 0 = since it is seen */
+  double age_s;       /* < 0 = has none */
+  double limit_s;     /* < 0 = has none */
+  double runway_s;    /* disk; < 0 = unknown */
+  guint64 bytes;      /* memory */
+  int http;           /* destination; 0 = no answer */
+  char reason[112];   /* "" = nothing to say; always valid UTF-8 */
 } KrCheck;
 
 typedef struct {
@@ -66,7 +68,7 @@ typedef struct {
   gint64 now_utc_us;
   gboolean in_grace;       /* within StartupGraceSec */
   gint64 heartbeat_age_us; /* since its last report, < 0 = not known */
-  gint64 hang_limit_us;    /* when it counts as hung */
+  gint64 hang_limit_us;    /* when it, or a thread in it, counts as hung */
   gboolean has_rss;        /* else monitoring failed */
   guint64 rss;             /* bytes */
   gint64 io_age_us;        /* since its I/O threads made progress, < 0 = nothing to do */
@@ -80,6 +82,10 @@ typedef struct {
 #define KR_IO_FAIL_US         (30 * G_TIME_SPAN_SECOND)
 #define KR_HEARTBEAT_WARN_US  (3 * G_TIME_SPAN_SECOND)
 #define KR_DISK_RUNWAY_WARN_S 3600.0
+/* A pipeline that is taken down after a fault is gone in no time, unless something in it hangs;
+ * a quarter of hang_limit_us, but within these. */
+#define KR_TEARDOWN_MIN_US (500 * G_TIME_SPAN_MILLISECOND)
+#define KR_TEARDOWN_MAX_US (5 * G_TIME_SPAN_SECOND)
 /* Layer 1 has its own deadlines; a state that outlives them by this much is layer 2's turn. */
 #define KR_STATE_MARGIN_US (30 * G_TIME_SPAN_SECOND)
 
@@ -105,7 +111,9 @@ typedef struct {
   gboolean bad;     /* counts towards Threshold */
   gboolean at_once; /* no need to look again: the worker itself gave up, or memory runs away */
   gboolean harmful; /* staying is worse than a gap: memory */
-  char reason[160]; /* of the worst; "" unless warn or fail */
+  gboolean stuck;   /* something in it hangs: it cannot end in good order */
+  double fault_age_s; /* of the worst: since it began, 0 = since it is seen */
+  char reason[160];   /* of the worst; "" unless warn or fail */
 } KrHealthVerdict;
 
 /**

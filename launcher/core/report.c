@@ -73,6 +73,7 @@ kr_pipeline_report_copy (const KrPipelineReport *report)
   copy->stall_reason = g_strdup (report->stall_reason);
   copy->segment_path = g_strdup (report->segment_path);
   copy->last_reason = g_strdup (report->last_reason);
+  copy->blocked_by = g_strdup (report->blocked_by);
   copy->discontinuities = g_array_copy (report->discontinuities);
   copy->restart_causes = g_array_copy (report->restart_causes);
   copy->io_errors = g_array_copy (report->io_errors);
@@ -90,6 +91,7 @@ kr_pipeline_report_free (KrPipelineReport *report)
   g_free (report->stall_reason);
   g_free (report->segment_path);
   g_free (report->last_reason);
+  g_free (report->blocked_by);
   g_array_unref (report->discontinuities);
   g_array_unref (report->restart_causes);
   g_array_unref (report->io_errors);

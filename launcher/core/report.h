@@ -97,6 +97,10 @@ typedef struct {
   guint64 reconnects;     /* of its source alone */
   char *last_reason;      /* of the last restart or reconnect; "" = none */
   double last_recovery_s; /* from the fault to data flowing again; < 0 = never */
+  /* What hangs: ages in microseconds, 0 = nothing does. */
+  gint64 blocked_us;  /* a source has not come back from what is behind it for so long */
+  gint64 teardown_us; /* the pipeline is being taken down after a fault for so long */
+  char *blocked_by;   /* name of the element that holds it up, NULL = nobody knows */
   guint64
       abandoned; /* pipelines and sources that hung in a state change and were left behind */
 } KrPipelineReport;

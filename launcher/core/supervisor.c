@@ -106,6 +106,33 @@ count_failure (KrSupervisor *s, gint64 now)
   s->last_failure = now;
 }
 
+/* How long to wait after the end of a worker that recorded: no more than one such end in a
+ * second.
+ */
+static gint64
+breath (const KrSupervisor *s, gint64 now)
+{
+  return s->last_end == NOT_BEFORE ? 0 : MAX (0, s->last_end + KR_SUPERVISOR_BACKOFF_US - now);
+}
+
+/* Current has failed: how long to wait. What has recorded is not counted. */
+static gint64
+take_failure (KrSupervisor *s, gint64 now)
+{
+  gint64 delay;
+
+  forgive (s, now);
+  s->healthy_since = NEVER;
+  if (s->was_ready) {
+    delay = breath (s, now);
+    s->last_end = now + delay;
+    return delay;
+  }
+  delay = backoff (s);
+  count_failure (s, now);
+  return delay;
+}
+
 /* A worker that is still there is only replaced when the back-off of the last fault is over. */
 static gboolean
 may_replace_now (const KrSupervisor *s, gint64 now)
@@ -139,6 +166,7 @@ reset_current (KrSupervisor *s, guint serial, gint64 now)
 {
   s->current = serial;
   s->heartbeat = now;
+  s->starved = 0;
   s->has_reported = FALSE;
   s->grace_until = now + s->policy.startup_grace_us;
   s->was_ready = FALSE;
@@ -148,6 +176,8 @@ reset_current (KrSupervisor *s, guint serial, gint64 now)
   s->writing = FALSE;
   s->bad = 0;
   s->healthy_since = NEVER;
+  s->healthy_for = 0;
+  s->next_verdict = now + s->policy.interval_us;
 }
 
 static void
@@ -239,7 +269,7 @@ terminate_idle (KrSupervisor *s, gboolean at_once, gint64 delay, gint64 now,
                 KrSupervisorActions *actions)
 {
   gint64 time = at_once ? KR_SUPERVISOR_KILL_AGAIN_US
-                        : MIN (s->policy.timeout_stop_us, KR_SUPERVISOR_STALLED_STOP_US);
+                        : MIN (s->policy.timeout_stop_us, s->policy.stalled_stop_us);
 
   terminate (s, at_once, time, delay, now, actions);
 }
@@ -386,30 +416,47 @@ on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *action
 
 /* --- verdicts -------------------------------------------------------------------------- */
 
+/* Whether a new worker has helped before: this one did well, and then something hung in it, or
+ * its memory grew in the long run. Else the new one may be no better, and that is counted. */
+static gboolean
+is_cured_by_a_new_one (const KrSupervisor *s, const KrSupervisorEvent *event)
+{
+  if (event->stuck)
+    return s->was_ready;
+  return event->harmful && s->was_ready && s->healthy_for >= s->policy.startup_grace_us;
+}
+
 /* Threshold is reached: something must happen, if it may. */
 static void
 replace_unhealthy (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
                    KrSupervisorActions *actions)
 {
+  gboolean curable = is_cured_by_a_new_one (s, event);
+
   /* With an old one still there a third would be needed; it has a deadline, so wait. */
-  if (!may_replace_now (s, now) || s->old != 0)
+  if (s->old != 0 || !(curable ? breath (s, now) == 0 : may_replace_now (s, now)))
     return;
   note_fault (s, s->bad_since, event->reason);
-  count_failure (s, now);
+  if (curable)
+    s->last_end = now;
+  else
+    count_failure (s, now);
   s->replacements++;
   alert (actions, KR_ALERT_REPLACEMENT, s->current, 0, event->reason);
   if (event->writing)
     spawn_next (s, FALSE, now, actions);
   else
-    terminate_idle (s, FALSE, 0, now, actions);
+    terminate_idle (s, event->stuck, 0, now, actions);
 }
 
 static void
 on_bad_verdict (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
                 KrSupervisorActions *actions)
 {
-  if (s->bad++ == 0)
-    s->bad_since = now;
+  if (s->bad++ == 0) {
+    s->bad_since = now - MAX (event->age_us, 0);
+    s->healthy_for = s->healthy_since != NEVER ? now - s->healthy_since : 0;
+  }
   if (event->at_once)
     s->bad = MAX (s->bad, s->policy.threshold);
   forgive (s, now);
@@ -428,6 +475,12 @@ on_verdict (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
             KrSupervisorActions *actions)
 {
   s->writing = event->writing;
+  if (!event->bad)
+    s->next_verdict = now + s->policy.interval_us;
+  else if (s->bad == 0)
+    s->next_verdict = now + s->policy.again_us;
+  else /* not from now: what each of them comes late must not add up */
+    s->next_verdict = MAX (s->next_verdict + s->policy.again_us, now + s->policy.again_us / 2);
   if (event->bad && (event->at_once || now >= s->grace_until)) {
     on_bad_verdict (s, event, now, actions);
     return TRUE;
@@ -517,10 +570,7 @@ after_crash (KrSupervisor *s, const KrSupervisorEvent *event, const char *reason
     return;
   }
   note_fault (s, now, reason);
-  forgive (s, now);
-  delay = backoff (s);
-  count_failure (s, now);
-  s->healthy_since = NEVER;
+  delay = take_failure (s, now);
   alert (actions, KR_ALERT_CRASH, event->serial, seconds (delay), reason);
   spawn_after (s, delay, now, actions);
 }
@@ -621,9 +671,11 @@ check_own_pause (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
   gint64 gap = s->last_tick == NOT_BEFORE ? 0 : now - s->last_tick;
 
   s->last_tick = now;
-  if (gap <= KR_SUPERVISOR_MAX_TICK_GAP_US || kr_supervisor_n_workers (s) == 0)
+  if (gap <= KR_SUPERVISOR_LATE_TICK_US || kr_supervisor_n_workers (s) == 0)
     return;
-  s->heartbeat = now;
+  s->heartbeat = MIN (now, s->heartbeat + gap);
+  if (gap <= KR_SUPERVISOR_MAX_TICK_GAP_US)
+    return;
   if (s->deadline != NEVER && s->state != KR_SUPERVISOR_BACKOFF)
     s->deadline += gap;
   if (s->old != 0 && s->old_deadline != NEVER)
@@ -643,15 +695,24 @@ check_old (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
   s->old_deadline = now + KR_SUPERVISOR_KILL_AGAIN_US;
 }
 
-static gboolean
-is_silent (const KrSupervisor *s, gint64 now)
+/* How long current may stay silent. */
+static gint64
+silence_limit (const KrSupervisor *s)
 {
   gint64 limit = s->policy.hang_limit_us;
 
   /* Its first report may wait for a plugin registry to be built. */
-  if (!s->has_reported)
-    limit += s->policy.startup_grace_us;
-  return now - s->heartbeat > limit;
+  return s->has_reported ? limit : limit + s->policy.startup_grace_us;
+}
+
+/* A worker that waits for a processor has not had its chance to speak. But not for ever: what
+ * loops waits for one, too, on a busy machine. */
+static gboolean
+is_silent (const KrSupervisor *s, gint64 now)
+{
+  gint64 starved = CLAMP (s->starved, 0, s->policy.hang_limit_us);
+
+  return now - s->heartbeat - starved > silence_limit (s);
 }
 
 static void
@@ -663,14 +724,13 @@ check_heartbeat (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
   if (!is_silent (s, now))
     return;
   /* Its main loop hangs but its threads record on: no haste, unless nothing can be done. */
-  if (s->writing && (s->old != 0 || !may_replace_now (s, now)))
+  if (s->writing && (s->old != 0 || !(s->was_ready || may_replace_now (s, now))))
     return;
   reason = g_strdup_printf ("no report for %.1f s", seconds (now - s->heartbeat));
   note_fault (s, s->heartbeat, reason);
-  forgive (s, now);
-  delay = s->writing ? 0 : backoff (s);
-  count_failure (s, now);
-  s->healthy_since = NEVER;
+  delay = take_failure (s, now);
+  if (s->writing)
+    delay = 0;
   s->hangs++;
   alert (actions, KR_ALERT_HANG, s->current, seconds (delay), reason);
   if (s->writing) {
@@ -724,6 +784,7 @@ on_tick (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
          KrSupervisorActions *actions)
 {
   s->writing = event->writing;
+  s->starved = event->starved_us;
   check_own_pause (s, now, actions);
   check_old (s, now, actions);
   switch (s->state) {
@@ -841,6 +902,25 @@ kr_supervisor_init (KrSupervisor *supervisor, const KrSupervisorPolicy *policy, 
   supervisor->fault_at = NEVER;
   supervisor->last_tick = NOT_BEFORE;
   supervisor->last_failure = NOT_BEFORE;
+  supervisor->last_end = NOT_BEFORE;
+}
+
+/* Threshold x IntervalSec, and what follows from it. */
+static void
+set_pace (KrSupervisorPolicy *policy, gint64 interval)
+{
+  gint64 whole = interval * policy->threshold;
+  gint64 to_decide = whole - MIN (whole / 3, KR_SUPERVISOR_START_SHARE_US);
+
+  policy->hang_limit_us =
+      CLAMP (whole / 3 * 2, KR_SUPERVISOR_HANG_MIN_US, KR_SUPERVISOR_HANG_MAX_US);
+  policy->look_us = CLAMP (interval / 4, 250 * G_TIME_SPAN_MILLISECOND, 1 * G_TIME_SPAN_SECOND);
+  /* The first bad verdict comes within one interval of the fault. */
+  policy->interval_us = policy->again_us = interval;
+  if (policy->threshold > 1)
+    policy->again_us = CLAMP ((to_decide - interval) / (policy->threshold - 1), 0, interval);
+  policy->stalled_stop_us =
+      CLAMP (whole / 6, 500 * G_TIME_SPAN_MILLISECOND, KR_SUPERVISOR_STALLED_STOP_US);
 }
 
 void
@@ -851,8 +931,7 @@ kr_supervisor_policy_from_file (KrSupervisorPolicy *policy, const KrPipelineFile
   memset (policy, 0, sizeof *policy);
   policy->threshold = MAX (1, file->health.threshold);
   policy->startup_grace_us = file->health.startup_grace_us;
-  policy->hang_limit_us = CLAMP (file->health.interval_us * policy->threshold / 3 * 2,
-                                 3 * G_TIME_SPAN_SECOND, 30 * G_TIME_SPAN_SECOND);
+  set_pace (policy, file->health.interval_us);
   policy->timeout_ready_us = file->handover.timeout_ready_us;
   policy->handover_stop_us = file->handover.timeout_stop_us;
   policy->restart = KR_RESTART_NO;
@@ -873,6 +952,33 @@ kr_supervisor_deadline (const KrSupervisor *supervisor)
 {
   return supervisor->old != 0 ? MIN (supervisor->deadline, supervisor->old_deadline)
                               : supervisor->deadline;
+}
+
+gint64
+kr_supervisor_next_look (const KrSupervisor *supervisor, gint64 now)
+{
+  gint64 next = kr_supervisor_deadline (supervisor);
+  gint64 hangs_at = supervisor->heartbeat + silence_limit (supervisor) + 1;
+
+  /* What is silent already is looked at with each regular tick. */
+  if (supervisor->current != 0 && hangs_at > now)
+    next = MIN (next, hangs_at);
+  if (supervisor->bad > 0 && supervisor->next_verdict > now)
+    next = MIN (next, supervisor->next_verdict);
+  return next;
+}
+
+gboolean
+kr_supervisor_wants_verdict (const KrSupervisor *supervisor, gboolean bad, gboolean at_once,
+                             gint64 now)
+{
+  if (supervisor->current == 0 || !(supervisor->state == KR_SUPERVISOR_STARTING ||
+                                    supervisor->state == KR_SUPERVISOR_RUNNING ||
+                                    supervisor->state == KR_SUPERVISOR_UNHEALTHY ||
+                                    supervisor->state == KR_SUPERVISOR_REPLACING))
+    return FALSE;
+  return now >= supervisor->next_verdict || at_once ||
+         (bad && supervisor->bad == 0 && now >= supervisor->grace_until);
 }
 
 guint

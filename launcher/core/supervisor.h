@@ -66,7 +66,11 @@ const char *kr_supervisor_event_name (KrSupervisorEventType type);
 typedef struct {
   guint threshold;
   gint64 startup_grace_us;
-  gint64 hang_limit_us;    /* without a report */
+  gint64 hang_limit_us;    /* without a report, or without a sign of life of a thread in it */
+  gint64 look_us;          /* between two signs of life: its reports, our looks at it */
+  gint64 interval_us;      /* between two verdicts */
+  gint64 again_us;         /* between a bad verdict and the next one */
+  gint64 stalled_stop_us;  /* for a worker that writes nothing to end */
   gint64 timeout_ready_us; /* for next */
   gint64 timeout_stop_us;  /* for a worker to finish its files, our own margin included */
   gint64 handover_stop_us; /* the same for one that was handed over from: [Handover] */
@@ -81,6 +85,9 @@ typedef struct {
   gboolean bad;
   gboolean at_once;    /* verdict: no need to see Threshold of them */
   gboolean harmful;    /* verdict: staying is worse than a gap */
+  gboolean stuck;      /* verdict: it cannot end in good order, so it is not asked to */
+  gint64 age_us;       /* verdict: since the fault began, 0 = it is new */
+  gint64 starved_us;   /* tick: of the silence of current, it wanted to run and could not */
   gboolean writing;    /* verdict, tick: current's files grow, whatever else is wrong with it */
   const char *reason;  /* verdict, replace, spawn-failed: why; else NULL */
   gboolean next_waits; /* tick: next lacks nothing but its source, which is absent */
@@ -133,25 +140,39 @@ typedef struct {
   KrSupervisorAction items[KR_SUPERVISOR_MAX_ACTIONS];
 } KrSupervisorActions;
 
-/* Its own back-off: the first start after a fault comes at once, then 1 s doubling to 5 min. */
+/* Its own back-off: the first start after a fault comes at once, then 1 s doubling to 5 min. It
+ * counts starts that led to nothing. A worker that recorded and died is no crash loop: what it
+ * records happens only once, and waiting would not bring it back. It is started again at once,
+ * only not more often than every KR_SUPERVISOR_BACKOFF_US. */
 #define KR_SUPERVISOR_BACKOFF_US     (1 * G_TIME_SPAN_SECOND)
 #define KR_SUPERVISOR_BACKOFF_MAX_US (5 * G_TIME_SPAN_MINUTE)
 /* Health for this long makes the next fault a first one again. */
 #define KR_SUPERVISOR_HEALTH_RESET_US (10 * G_TIME_SPAN_MINUTE)
 /* A process that survives SIGKILL hangs in the kernel: it is killed again this often. */
 #define KR_SUPERVISOR_KILL_AGAIN_US (10 * G_TIME_SPAN_SECOND)
-/* More between two ticks means that the supervisor itself stood still. */
+/* More between two ticks means that the supervisor itself was late: it could not listen. */
+#define KR_SUPERVISOR_LATE_TICK_US (1500 * G_TIME_SPAN_MILLISECOND)
+/* More than this means that it stood still, and somebody is told. */
 #define KR_SUPERVISOR_MAX_TICK_GAP_US (3 * G_TIME_SPAN_SECOND)
-/* How long a worker that writes nothing may take to end: nobody records meanwhile. */
+/* How long a worker that writes nothing may take to end at most: nobody records meanwhile. */
 #define KR_SUPERVISOR_STALLED_STOP_US (5 * G_TIME_SPAN_SECOND)
+/* Bounds of hang_limit_us, see kr_supervisor_policy_from_file(). */
+#define KR_SUPERVISOR_HANG_MIN_US (2 * G_TIME_SPAN_SECOND)
+#define KR_SUPERVISOR_HANG_MAX_US (30 * G_TIME_SPAN_SECOND)
+/* What Threshold x IntervalSec keeps for the start of the new worker, at most. */
+#define KR_SUPERVISOR_START_SHARE_US (5 * G_TIME_SPAN_SECOND)
 
 /**
  * kr_supervisor_policy_from_file:
  * @policy: memory to fill
  * @file: what the user wants
  *
- * A worker counts as hung after two thirds of Threshold x IntervalSec (3 s at least, 30 s at
- * most), so that it is replaced within the whole of it.
+ * All that Threshold x IntervalSec promises follows from here. A third of it, 5 s at most, is
+ * for the start of the new worker; by then it must be clear that one is needed:
+ * - silence (of the process, or of a thread in it that holds up the data) counts as a hang
+ * after two thirds of it, 2 s at least and 30 s at most;
+ * - a bad verdict is followed by the next one so soon that the last of Threshold comes in time,
+ *   even if the fault happened right after a good one.
  */
 void kr_supervisor_policy_from_file (KrSupervisorPolicy *policy, const KrPipelineFile *file);
 
@@ -170,6 +191,7 @@ typedef struct {
 
   /* current */
   gint64 heartbeat; /* the last, or when it was started */
+  gint64 starved;   /* as the last tick had it */
   gboolean has_reported;
   gint64 grace_until;
   gboolean was_ready;
@@ -178,15 +200,18 @@ typedef struct {
   gboolean killed;      /* by us */
   gboolean writing;     /* as the last verdict or tick had it */
   guint bad;            /* verdicts in a row */
-  gint64 bad_since;     /* the first of them */
+  gint64 bad_since;     /* the fault that the first of them is about */
+  gint64 next_verdict;  /* when one is due */
   gint64 healthy_since; /* G_MAXINT64 = is not */
+  gint64 healthy_for;   /* before the first of the bad verdicts */
   gboolean handover;    /* within REPLACING, TERMINATING: because somebody wants it */
   gint64 delay_us;      /* within TERMINATING: before the next one starts */
   gint64 old_deadline;
   gboolean old_killed;
 
-  guint failures;      /* since health */
+  guint failures;      /* starts that led to nothing, since health */
   gint64 last_failure; /* G_MININT64 = none */
+  gint64 last_end;     /* of one that recorded and was started again; G_MININT64 = none */
   gint64 fault_at;     /* G_MAXINT64 = none; until it records again */
   char fault[192];
   gint64 last_tick; /* G_MININT64 = none */
@@ -216,8 +241,25 @@ void kr_supervisor_init (KrSupervisor *supervisor, const KrSupervisorPolicy *pol
 gboolean kr_supervisor_handle (KrSupervisor *supervisor, const KrSupervisorEvent *event,
                                gint64 now, KrSupervisorActions *ret_actions);
 
-/* When a tick is wanted at the latest, beside the regular ones; G_MAXINT64 = no need. */
+/* The present deadline; G_MAXINT64 = none. */
 gint64 kr_supervisor_deadline (const KrSupervisor *supervisor);
+
+/* When a tick is wanted at the latest, beside the regular ones: at the deadline, or when
+ * silence becomes a hang; G_MAXINT64 = no need. */
+gint64 kr_supervisor_next_look (const KrSupervisor *supervisor, gint64 now);
+
+/**
+ * kr_supervisor_wants_verdict:
+ * @supervisor: a supervisor
+ * @bad: what the verdict would be
+ * @at_once: the same
+ * @now: the moment
+ *
+ * A verdict is due each IntervalSec; the first bad one as soon as it is known, the next ones
+ * after it a little faster, see kr_supervisor_policy_from_file().
+ */
+gboolean kr_supervisor_wants_verdict (const KrSupervisor *supervisor, gboolean bad,
+                                      gboolean at_once, gint64 now);
 
 /* How many workers there should be now, and whether more than one is wanted. */
 guint kr_supervisor_n_workers (const KrSupervisor *supervisor);

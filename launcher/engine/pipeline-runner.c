@@ -13,12 +13,15 @@
 #include "launcher/engine/drain.h"
 #include "launcher/engine/engine.h"
 #include "launcher/engine/fault.h"
+#include "launcher/engine/hang.h"
 #include "launcher/engine/pad-keeper.h"
 #include "launcher/engine/source-set.h"
 #include "plugins/common/messages.h"
 
 /* A file that still does not grow this long after all sources deliver again is our fault. */
 #define STALL_GRACE_US (5 * G_TIME_SPAN_SECOND)
+/* When a file sink waits this long for its disk, then a teardown waits for that. */
+#define SLOW_DISK_US G_TIME_SPAN_SECOND
 
 typedef struct {
   KrPipelineEvent event;
@@ -51,6 +54,7 @@ struct _KrPipelineRunner {
   gboolean start_pending; /* its state change has not returned */
   gboolean plays;         /* it has been PLAYING */
   gboolean stuck;         /* something in it hangs: do not wait for its teardown */
+  gint64 teardown_at;     /* monotonic; 0 = it is not being taken down */
 
   gint64 fault_at; /* the fault whose end has not been reported; 0 = none */
   guint64 abandoned;
@@ -414,6 +418,7 @@ drop_build (KrPipelineRunner *runner)
 {
   if (runner->build == NULL)
     return;
+  runner->teardown_at = 0;
   end_drain (runner);
   kr_collector_detach (runner->collector);
   kr_source_set_detach (runner->sources);
@@ -448,6 +453,7 @@ tear_down (KrPipelineRunner *runner)
     feed (runner, KR_PIPELINE_EVENT_TORN_DOWN, 0, NULL);
     return;
   }
+  runner->teardown_at = g_get_monotonic_time ();
   kr_build_tear_down (runner->build, on_torn_down, runner);
 }
 
@@ -742,6 +748,27 @@ kr_pipeline_runner_get_io_age (KrPipelineRunner *runner)
   return kr_collector_get_io_age (runner->collector);
 }
 
+/* What does not come back, where nobody outside is to blame for it. A stop that somebody asked
+ * for has its own deadline. */
+static void
+report_hang (KrPipelineRunner *runner, KrPipelineReport *report)
+{
+  const KrPipelinePolicy *policy = &runner->policy;
+  gboolean closing = runner->teardown_at != 0 && policy->after != KR_AFTER_STOPPED;
+
+  if (runner->build == NULL || (policy->state != KR_PIPELINE_PLAYING && !closing))
+    return;
+  if (report->disk_full || kr_collector_get_io_age (runner->collector) >= SLOW_DISK_US)
+    return;
+  report->blocked_us = kr_source_set_get_blocked (runner->sources, &report->blocked_by);
+  if (closing)
+    report->teardown_us = g_get_monotonic_time () - runner->teardown_at;
+  else if (report->blocked_us > 0 && kr_hang_is_in_sink (kr_build_get_pipeline (runner->build)))
+    report->blocked_us = 0;
+  if (report->teardown_us >= SLOW_DISK_US / 4 && report->blocked_by == NULL)
+    report->blocked_by = kr_hang_find_in (kr_build_get_pipeline (runner->build));
+}
+
 KrPipelineReport *
 kr_pipeline_runner_report (KrPipelineRunner *runner)
 {
@@ -758,6 +785,7 @@ kr_pipeline_runner_report (KrPipelineRunner *runner)
     kr_pipeline_report_count (report->restart_causes, kr_cause_name (i),
                               runner->policy.restarts_by_cause[i]);
   report->abandoned = runner->abandoned;
+  report_hang (runner, report);
   report->last_recovery_s = runner->last_recovery_s;
   g_free (report->last_reason);
   report->last_reason = g_strdup (runner->last_reason);

@@ -168,6 +168,29 @@ kr_source_set_get_flowing_since (KrSourceSet *set)
   return set->flowing_since;
 }
 
+gint64
+kr_source_set_get_blocked (KrSourceSet *set, char **ret_by)
+{
+  g_autofree char *worst_by = NULL;
+  gint64 worst = 0;
+
+  if (any_silent (set))
+    return 0;
+  for (guint i = 0; i < n_watches (set); i++) {
+    g_autofree char *by = NULL;
+    gint64 age = kr_source_watch_get_blocked (nth_watch (set, i), &by);
+
+    if (age <= worst)
+      continue;
+    worst = age;
+    g_free (worst_by);
+    worst_by = g_steal_pointer (&by);
+  }
+  if (worst > 0)
+    *ret_by = g_steal_pointer (&worst_by);
+  return worst;
+}
+
 void
 kr_source_set_blame (KrSourceSet *set, KrSourceWatch *watch, const char *text)
 {

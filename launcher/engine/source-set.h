@@ -63,6 +63,18 @@ void kr_source_set_blame (KrSourceSet *set, KrSourceWatch *watch, const char *te
  */
 char *kr_source_set_take_blame (KrSourceSet *set);
 
+/**
+ * kr_source_set_get_blocked:
+ * @set: a set
+ * @ret_by: (out) (transfer full) (nullable): name of the element that holds it up; untouched if
+ *   none is blocked
+ *
+ * While any source is silent none counts as blocked: a muxer may have to wait for that one.
+ *
+ * Returns: for how many microseconds the one that is blocked longest has been, 0 = none is
+ */
+gint64 kr_source_set_get_blocked (KrSourceSet *set, char **ret_by);
+
 /* Fills in what @report says about sources. */
 void kr_source_set_report (KrSourceSet *set, KrPipelineReport *report);
 

@@ -7,8 +7,11 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "launcher/engine/hang.h"
 #include "launcher/engine/job.h"
 
+/* A push that takes no longer than this is nothing to look at. */
+#define BLOCKED_MIN_US (300 * G_TIME_SPAN_MILLISECOND)
 /* Below the bus: an error that says why a source has ended is read before its EOS. */
 #define WAKE_PRIORITY (G_PRIORITY_DEFAULT + 10)
 
@@ -595,6 +598,29 @@ gint64
 kr_source_watch_get_last_data (KrSourceWatch *watch)
 {
   return atomic_load_explicit (&watch->last_data, memory_order_relaxed);
+}
+
+static gboolean
+find_culprit (GstElement *element, GstPad *pad, gpointer data)
+{
+  char **by = data;
+
+  *by = kr_hang_find_behind (pad);
+  return *by == NULL;
+}
+
+gint64
+kr_source_watch_get_blocked (KrSourceWatch *watch, char **ret_by)
+{
+  gint64 last = kr_source_watch_get_last_data (watch);
+  gint64 age = last != 0 ? g_get_monotonic_time () - last : 0;
+  char *by = NULL;
+
+  if (age < BLOCKED_MIN_US || watch->policy.state != KR_SOURCE_FLOWING || !is_blocked (watch))
+    return 0;
+  gst_element_foreach_src_pad (watch->element, find_culprit, &by);
+  *ret_by = by;
+  return age;
 }
 
 guint64

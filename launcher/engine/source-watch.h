@@ -82,6 +82,16 @@ guint64 kr_source_watch_get_bytes (KrSourceWatch *watch);
 guint64 kr_source_watch_get_buffers (KrSourceWatch *watch);
 /* Monotonic microseconds, 0 = never. */
 gint64 kr_source_watch_get_last_data (KrSourceWatch *watch);
+
+/**
+ * kr_source_watch_get_blocked:
+ * @watch: a watch
+ * @ret_by: (out) (transfer full) (nullable): name of the element that has its thread; untouched
+ *   if it is not blocked
+ *
+ * Returns: for how many microseconds its last buffer has not come back, 0 if it has
+ */
+gint64 kr_source_watch_get_blocked (KrSourceWatch *watch, char **ret_by);
 guint64 kr_source_watch_get_reopened (KrSourceWatch *watch);
 
 /* No callback comes after this. */

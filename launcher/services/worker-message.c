@@ -173,6 +173,9 @@ const KrReportField kr_report_fields[] = {
     FIELD (COUNTER, reconnects),
     FIELD (STRING, last_reason),
     FIELD (DOUBLE, last_recovery_s),
+    FIELD (TIME, blocked_us),
+    FIELD (TIME, teardown_us),
+    FIELD (STRING, blocked_by),
     FIELD (COUNTER, abandoned),
     {0},
 };

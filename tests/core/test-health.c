@@ -264,6 +264,42 @@ test_states (Case *c, gconstpointer data)
   g_assert_true (c->verdict.at_once);
 }
 
+/* What hangs is a fact: no need to see it Threshold times, and no use in asking it to end. */
+static void
+test_hangs (Case *c, gconstpointer data)
+{
+  c->report->blocked_us = 8 * SECOND;
+  c->report->blocked_by = g_strdup ("x264enc0");
+  judge (c);
+  g_assert_cmpint (c->result.status, ==, KR_HEALTH_PASS);
+  c->report->blocked_us = 12 * SECOND;
+  assert_check (c, KR_CHECK_STATE, KR_HEALTH_WARN, FALSE, "through x264enc0 for 12.0 s");
+  c->report->blocked_us = 20 * SECOND;
+  assert_check (c, KR_CHECK_STATE, KR_HEALTH_FAIL, TRUE, "x264enc0 hangs");
+  g_assert_true (c->verdict.at_once && c->verdict.stuck);
+  g_assert_cmpfloat (c->verdict.fault_age_s, ==, 20);
+
+  /* Layer 1 is at it, and cannot do it. */
+  c->report->state = KR_PIPELINE_STOPPING;
+  c->report->since_utc_us = NOW - 4 * SECOND;
+  c->report->blocked_us = 8 * SECOND;
+  c->report->teardown_us = 4 * SECOND;
+  judge (c);
+  g_assert_false (c->verdict.bad);
+  c->report->teardown_us = 5 * SECOND;
+  assert_check (c, KR_CHECK_STATE, KR_HEALTH_FAIL, TRUE, "x264enc0 hangs: the pipeline cannot");
+  g_assert_true (c->verdict.at_once && c->verdict.stuck);
+  g_assert_cmpfloat (c->verdict.fault_age_s, ==, 8);
+  g_clear_pointer (&c->report->blocked_by, g_free);
+  assert_check (c, KR_CHECK_STATE, KR_HEALTH_FAIL, TRUE, "an element hangs");
+
+  /* With a short IntervalSec all of it is shorter. */
+  c->sample.hang_limit_us = 2 * SECOND;
+  c->report->teardown_us = SECOND / 2;
+  judge (c);
+  g_assert_true (c->verdict.at_once && c->verdict.stuck);
+}
+
 static void
 test_no_report (Case *c, gconstpointer data)
 {
@@ -328,6 +364,7 @@ main (int argc, char **argv)
   ADD ("destination", test_destination);
   ADD ("heartbeat", test_heartbeat);
   ADD ("states", test_states);
+  ADD ("hangs", test_hangs);
   ADD ("no-report", test_no_report);
   ADD ("sum", test_sum_names_the_worst);
   ADD ("long-reasons", test_long_reasons);

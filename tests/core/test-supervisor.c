@@ -25,6 +25,10 @@ static const KrSupervisorPolicy policy = {
     .threshold = 3,
     .startup_grace_us = 30 * SECOND,
     .hang_limit_us = 20 * SECOND,
+    .look_us = SECOND,
+    .interval_us = 10 * SECOND,
+    .again_us = 7 * SECOND + SECOND / 2,
+    .stalled_stop_us = 5 * SECOND,
     .timeout_ready_us = 30 * SECOND,
     .timeout_stop_us = 18 * SECOND,
     .handover_stop_us = 30 * SECOND,
@@ -179,21 +183,79 @@ test_crashes_in_a_row_back_off (Case *c, gconstpointer data)
   g_assert_cmpuint (c->s.crashes, ==, 12);
 }
 
+/* Starts that lead to nothing are counted until one of them has done well for ten minutes. */
 static void
 test_ten_minutes_of_health_forgive (Case *c, gconstpointer data)
 {
-  run (c);
+  SEND (c, START);
   SEND (c, EXITED, .serial = 1, .signal = 11);
-  SEND (c, READY, .serial = 2);
   pass (c, 9 * 60, 2, TRUE);
+  SEND (c, VERDICT, .bad = FALSE);
   SEND (c, EXITED, .serial = 2, .signal = 11);
   assert_state (c, KR_SUPERVISOR_BACKOFF);
   pass (c, 1, 0, FALSE);
   assert_state (c, KR_SUPERVISOR_STARTING);
-  SEND (c, READY, .serial = 3);
+  SEND (c, VERDICT, .bad = FALSE);
   pass (c, 10 * 60, 3, TRUE);
   SEND (c, EXITED, .serial = 3, .signal = 11);
   assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+/* What a recorder does not record is lost: one that did record is started again at once,
+ * however often it is killed. */
+static void
+test_killed_twelve_times (Case *c, gconstpointer data)
+{
+  run (c);
+  for (guint i = 1; i <= 12; i++) {
+    SEND (c, EXITED, .serial = i, .signal = 9);
+    assert_state (c, KR_SUPERVISOR_STARTING);
+    g_assert_cmpint (c->spawned_at, ==, c->now);
+    pass (c, 2, i + 1, FALSE);
+    SEND (c, READY, .serial = i + 1);
+    g_assert_cmpfloat (c->recovered, ==, 2);
+  }
+  g_assert_cmpuint (c->s.crashes, ==, 12);
+  g_assert_cmpuint (c->s.failures, ==, 0);
+}
+
+/* ...but there is no more than one start in a second, whatever dies of its first frame. */
+static void
+test_no_more_than_one_start_in_a_second (Case *c, gconstpointer data)
+{
+  gint64 restarted = 0;
+
+  SEND (c, START);
+  for (guint i = 1; i <= 100; i++) {
+    c->now += SECOND / 10;
+    SEND (c, READY, .serial = i);
+    SEND (c, EXITED, .serial = i, .signal = 11);
+    if (i > 1) { /* the first time is at once */
+      assert_state (c, KR_SUPERVISOR_BACKOFF);
+      g_assert_cmpint (kr_supervisor_deadline (&c->s), ==, restarted + SECOND);
+      c->now = restarted + SECOND;
+      SEND (c, TICK);
+    }
+    assert_state (c, KR_SUPERVISOR_STARTING);
+    restarted = c->now;
+  }
+}
+
+/* A start that leads to nothing is counted, though one before it did well. */
+static void
+test_starts_that_lead_to_nothing_count (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, EXITED, .serial = 1, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, EXITED, .serial = 2, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, EXITED, .serial = 3, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  pass (c, 1, 0, FALSE);
+  SEND (c, EXITED, .serial = 4, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  g_assert_cmpint (kr_supervisor_deadline (&c->s), ==, c->now + 2 * SECOND);
 }
 
 /* A source that stays away: never ready, always well. That is health too. */
@@ -374,6 +436,62 @@ test_at_once (Case *c, gconstpointer data)
   assert_did (c, "alert:replacement:2 stop:2");
 }
 
+/* Something in it hangs for good: it is not asked to end, and there is nothing to wait for. */
+static void
+test_stuck (Case *c, gconstpointer data)
+{
+  run (c);
+  for (guint i = 1; i <= 12; i++) {
+    SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .stuck = TRUE,
+          .reason = "an element hangs");
+    g_string_truncate (c->log, 0);
+    assert_state (c, KR_SUPERVISOR_TERMINATING);
+    SEND (c, EXITED, .serial = i, .signal = 9);
+    assert_state (c, KR_SUPERVISOR_STARTING);
+    SEND (c, READY, .serial = i + 1);
+    c->now += SECOND;
+  }
+  g_string_truncate (c->log, 0);
+  /* Others record in the same worker: not one of their frames is lost. */
+  SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .stuck = TRUE, .writing = TRUE,
+        .reason = "an element hangs");
+  assert_did (c, "alert:replacement:13 spawn+overlap:14");
+  SEND (c, READY, .serial = 14);
+  assert_did (c, "promote:14 stop:13 alert:replaced:14 back:14");
+}
+
+static void
+test_stuck_before_it_recorded_backs_off (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .stuck = TRUE, .reason = "an element hangs");
+  assert_did (c, "spawn:1 alert:replacement:1 kill:1");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1 spawn:2");
+  SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .stuck = TRUE, .reason = "an element hangs");
+  assert_did (c, "");
+  c->now += SECOND;
+  SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .stuck = TRUE, .reason = "an element hangs");
+  assert_did (c, "alert:replacement:2 kill:2");
+}
+
+/* A leak is cured by a new worker each time; a destination that never answers is not. */
+static void
+test_leaks_in_a_row (Case *c, gconstpointer data)
+{
+  run (c);
+  for (guint i = 1; i <= 12; i++) {
+    SEND (c, VERDICT, .bad = FALSE, .writing = TRUE);
+    pass (c, 40, i, TRUE);
+    SEND (c, VERDICT, .bad = TRUE, .at_once = TRUE, .harmful = TRUE, .writing = TRUE,
+          .reason = "memory");
+    assert_state (c, KR_SUPERVISOR_REPLACING);
+    SEND (c, READY, .serial = i + 1);
+    SEND (c, EXITED, .serial = i);
+  }
+  g_assert_cmpuint (c->s.failures, ==, 0);
+}
+
 static void
 test_next_not_ready_in_time (Case *c, gconstpointer data)
 {
@@ -460,16 +578,59 @@ test_hung_and_silent_is_killed (Case *c, gconstpointer data)
 static void
 test_hangs_in_a_row_back_off (Case *c, gconstpointer data)
 {
-  run (c);
-  pass (c, 21, 0, FALSE);
-  SEND (c, EXITED, .serial = 1, .signal = 9);
-  assert_state (c, KR_SUPERVISOR_STARTING);
-  SEND (c, HEARTBEAT, .serial = 2);
-  pass (c, 21, 0, FALSE);
-  SEND (c, EXITED, .serial = 2, .signal = 9);
+  SEND (c, START);
+  for (guint i = 1; i <= 2; i++) {
+    SEND (c, HEARTBEAT, .serial = i);
+    pass (c, 21, 0, FALSE);
+    SEND (c, EXITED, .serial = i, .signal = 9);
+  }
   assert_state (c, KR_SUPERVISOR_BACKOFF);
   pass (c, 1, 0, FALSE);
   assert_state (c, KR_SUPERVISOR_STARTING);
+}
+
+static void
+test_hangs_of_what_recorded_do_not (Case *c, gconstpointer data)
+{
+  run (c);
+  for (guint i = 1; i <= 12; i++) {
+    pass (c, 21, 0, FALSE);
+    SEND (c, EXITED, .serial = i, .signal = 9);
+    assert_state (c, KR_SUPERVISOR_STARTING);
+    SEND (c, HEARTBEAT, .serial = i + 1);
+    SEND (c, READY, .serial = i + 1);
+  }
+  g_assert_cmpuint (c->s.hangs, ==, 12);
+}
+
+/* On a machine that has no processor to spare a worker is given twice the time, not more. */
+static void
+test_starved_is_not_hung (Case *c, gconstpointer data)
+{
+  run (c);
+  for (guint i = 1; i <= 40; i++) {
+    c->now += SECOND;
+    SEND (c, TICK, .starved_us = i * SECOND);
+    assert_did (c, "");
+  }
+  c->now += SECOND;
+  SEND (c, TICK, .starved_us = 41 * SECOND);
+  assert_did (c, "alert:hang:1 kill:1");
+}
+
+/* The supervisor was late itself: what it could not hear meanwhile counts for nobody. */
+static void
+test_late_ticks (Case *c, gconstpointer data)
+{
+  run (c);
+  pass (c, 19, 0, FALSE);
+  c->now += 5 * SECOND / 2;
+  SEND (c, TICK);
+  assert_did (c, "");
+  pass (c, 1, 0, FALSE);
+  assert_did (c, "");
+  pass (c, 1, 0, FALSE);
+  assert_did (c, "alert:hang:1 kill:1");
 }
 
 static void
@@ -897,6 +1058,9 @@ main (int argc, char **argv)
   ADD ("crash", test_crash_is_restarted_at_once);
   ADD ("crash/back-off", test_crashes_in_a_row_back_off);
   ADD ("crash/forgiven", test_ten_minutes_of_health_forgive);
+  ADD ("crash/killed-twelve-times", test_killed_twelve_times);
+  ADD ("crash/one-start-a-second", test_no_more_than_one_start_in_a_second);
+  ADD ("crash/led-to-nothing", test_starts_that_lead_to_nothing_count);
   ADD ("crash/absent-source", test_absent_source_is_health);
   ADD ("crash/spawn-failure", test_spawn_failure);
   ADD ("crash/final-codes", test_final_codes);
@@ -907,12 +1071,18 @@ main (int argc, char **argv)
   ADD ("verdict/good", test_good_verdict_starts_the_count_again);
   ADD ("verdict/grace", test_grace_is_armed_again);
   ADD ("verdict/at-once", test_at_once);
+  ADD ("verdict/stuck", test_stuck);
+  ADD ("verdict/stuck-at-start", test_stuck_before_it_recorded_backs_off);
+  ADD ("verdict/leaks", test_leaks_in_a_row);
   ADD ("verdict/next-late", test_next_not_ready_in_time);
   ADD ("verdict/harmful", test_harmful_one_goes_all_the_same);
   ADD ("verdict/next-dies", test_next_dies);
   ADD ("verdict/current-dies", test_current_dies_while_next_starts);
   ADD ("hang/killed", test_hung_and_silent_is_killed);
   ADD ("hang/back-off", test_hangs_in_a_row_back_off);
+  ADD ("hang/of-what-recorded", test_hangs_of_what_recorded_do_not);
+  ADD ("hang/starved", test_starved_is_not_hung);
+  ADD ("hang/late-ticks", test_late_ticks);
   ADD ("hang/writing", test_hung_but_writing_is_replaced_beside);
   ADD ("hang/stops-writing", test_hung_stops_writing_while_replaced);
   ADD ("hang/slow-start", test_slow_first_report_is_no_hang);

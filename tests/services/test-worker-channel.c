@@ -123,6 +123,7 @@ test_report_carries_every_member (void)
   report->stall_reason = g_strdup ("no-input");
   report->segment_path = g_strdup ("out/a.recording.ts");
   report->last_reason = g_strdup ("because");
+  report->blocked_by = g_strdup ("x264enc0");
   report->discontinuities = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   kr_pipeline_report_count (report->discontinuities, "jump-back", 3);
   kr_pipeline_report_count (report->discontinuities, "gap", 1);
@@ -151,6 +152,7 @@ test_report_carries_every_member (void)
   g_assert_cmpstr (back->stall_reason, ==, "no-input");
   g_assert_cmpstr (back->segment_path, ==, "out/a.recording.ts");
   g_assert_cmpstr (back->last_reason, ==, "because");
+  g_assert_cmpstr (back->blocked_by, ==, "x264enc0");
   g_assert_true (back->has_growth && back->stalled && back->disk_full);
   g_assert_cmpuint (back->corrections, ==, report->corrections);
   g_assert_cmpint (back->last_sync_utc_us, ==, report->last_sync_utc_us);

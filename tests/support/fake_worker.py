@@ -8,6 +8,7 @@ one line per event with pid, monotonic time and a word.
 
     ok              records, finishes its file when told to
     crash:SECONDS   records for so long, then dies of SIGSEGV
+    stillborn:SECONDS  reports that it starts for so long, then dies of SIGSEGV
     exit:CODE       records for a moment, then exits
     no-hello        says nothing at all, does nothing
     silent          records for a moment, then neither reports nor writes, and hears nothing
@@ -130,10 +131,21 @@ def commands(seconds):
         finish()
 
 
+def die():
+    note('crash')
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def behave():
     age = time.monotonic() - began
     if word == 'late' and age < float(argument):
         report(state='starting')
+        return
+    if word == 'stillborn':
+        report(state='starting')
+        if age > float(argument or 0.3):
+            die()
         return
     if word == 'stalled':
         report(stalled=True, stall_reason='no-growth')
@@ -154,9 +166,7 @@ def behave():
     write()
     report()
     if word == 'crash' and age > float(argument or 0.3):
-        note('crash')
-        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGSEGV)
+        die()
     if word == 'exit' and age > 0.3:
         note('exit')
         os._exit(int(argument))
