@@ -12,9 +12,10 @@
  * visible. If the next session carries the same streams under other PIDs, it is remapped to the
  * PIDs of the first. A clean stream leaves byte for byte as it came.
  *
- * Buffers are cut so that each keyframe begins one; all others are marked DELTA_UNIT, and the
- * caps carry PAT and PMT as `streamheader`: a sink that rotates its file cuts playable
- * segments. Buffers are stamped from the PCR, also when they come from a file.
+ * Buffers are cut so that each keyframe begins one, and so do the tables of a session with
+ * other streams; all others are marked DELTA_UNIT, and the caps carry PAT and PMT as
+ * `streamheader`: a sink that rotates its file cuts playable segments. Buffers are stamped from
+ * the PCR, also when they come from a file.
  *
  * Input need not be packet aligned. Bytes that are no packets are skipped and counted. A file
  * that is no transport stream, or one of 192 or 204-byte packets, is refused; while a live
@@ -228,7 +229,7 @@ stamp_buffer (GstBuffer *buffer, const KrTsPiece *piece)
   GST_BUFFER_OFFSET_END (buffer) = GST_BUFFER_OFFSET_NONE;
   GST_BUFFER_FLAG_UNSET (buffer, GST_BUFFER_FLAG_DISCONT | GST_BUFFER_FLAG_DELTA_UNIT |
                                      GST_BUFFER_FLAG_HEADER | GST_BUFFER_FLAG_RESYNC);
-  if ((piece->flags & KR_TS_PIECE_KEYFRAME) == 0)
+  if ((piece->flags & (KR_TS_PIECE_KEYFRAME | KR_TS_PIECE_START)) == 0)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
   if ((piece->flags & KR_TS_PIECE_DISCONT) != 0)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);

@@ -211,7 +211,8 @@ take_table (KrTsAnalysis *a, KrPidState *s, const guint8 *p, guint pid)
   change = kr_ts_tables_push (a->tables, p);
   if ((change & KR_TS_TABLES_CRC) != 0) {
     kr_ts_note (a, KR_TS_CRC, FALSE, s->section_packet, pid, 0, NULL);
-    return;
+    if ((change & (KR_TS_TABLES_PAT | KR_TS_TABLES_PMT)) == 0)
+      return;
   }
   if ((change & KR_TS_TABLES_PAT) != 0) {
     for (guint i = 0; i < a->tables->programs->len; i++) {
@@ -220,12 +221,12 @@ take_table (KrTsAnalysis *a, KrPidState *s, const guint8 *p, guint pid)
       pid_state (a, table->pmt_pid)->is_table = TRUE;
     }
   }
-  if ((change & KR_TS_TABLES_PMT) != 0) {
-    guint number = a->tables->changed->number;
+  for (guint i = 0; i < a->tables->n_changed; i++) {
+    const KrTsProgramTable *table = a->tables->changed[i];
 
-    if (!g_hash_table_add (a->pmts_seen, GUINT_TO_POINTER (number)))
+    if (!g_hash_table_add (a->pmts_seen, GUINT_TO_POINTER (table->number)))
       kr_ts_note (a, KR_TS_PMT_CHANGE, FALSE, s->section_packet, pid, 0, NULL);
-    list_streams (a, &a->tables->changed->pmt);
+    list_streams (a, &table->pmt);
   }
   if ((change & KR_TS_TABLES_SEEN) != 0) {
     KrPending pending = {.pid = pid, .packet = s->section_packet};
@@ -461,7 +462,8 @@ finish_programs (KrTsAnalysis *a)
       for (guint k = 0; k < table->pmt.n_entries; k++) {
         const KrTsPmtEntry *entry = &table->pmt.entries[k];
 
-        if (entry->kind != KR_TS_KIND_OTHER && a->pids[entry->pid]->packets == 0)
+        if (entry->kind != KR_TS_KIND_OTHER &&
+            (a->pids[entry->pid] == NULL || a->pids[entry->pid]->packets == 0))
           kr_ts_note (a, KR_TS_PID_MISSING, FALSE, a->position, entry->pid, 0, NULL);
       }
     }

@@ -112,7 +112,8 @@ scan_table (KrTsRegen *r, const guint8 *p)
   }
   if ((change & KR_TS_TABLES_PMT) != 0) {
     r->scan.new_tables = TRUE;
-    flag_program (r, clock_of (r, index_of_number (r, r->scan.tables->changed->number)));
+    for (guint i = 0; i < r->scan.tables->n_changed; i++)
+      flag_program (r, clock_of (r, index_of_number (r, r->scan.tables->changed[i]->number)));
   }
 }
 

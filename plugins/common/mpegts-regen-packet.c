@@ -300,6 +300,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
     if (!r->discont && !paused && (s->flags & (KR_PID_TABLE | KR_PID_LISTED)) == 0)
       s->flags |= KR_PID_NOISY;
     mark_discont (r, g, p);
+    kr_ts_region_mark_tables (r, g, p);
   }
   starts = payload && (header & 0x400000) != 0 && (s->flags & KR_PID_TABLE) == 0;
   scrambled = kr_ts_is_scrambled (p);
@@ -312,8 +313,11 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   repeated =
       (s->flags & (KR_PID_SEEN | KR_PID_FRESH)) == KR_PID_SEEN && (header & 0x0f) == s->counter;
   /* First, for it may say that the counters go on elsewhere. */
-  if ((s->flags & KR_PID_TABLE) != 0 && payload)
+  if ((s->flags & KR_PID_TABLE) != 0 && payload) {
     take_table (r, p);
+    kr_ts_region_mark_tables (r, g, p);
+    kr_ts_session_insert_pat (r, g, p);
+  }
   take_counter (r, s, pid, p, signalled);
   if ((header & KR_TS_AFC_ADAPTATION) != 0)
     take_adaptation (r, g, p, pid);

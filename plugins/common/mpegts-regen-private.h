@@ -199,6 +199,7 @@ struct _KrTsRegen {
 
   gboolean has_pat;
   gboolean replace_pat;
+  gboolean pat_due; /* another one than before is in force; it has not gone out yet */
   gsize pat_size;
   guint8 pat[KR_TS_SECTION_MAX];
   guint key_pid; /* input PID whose keyframes count, KR_TS_PID_NULL = none */
@@ -225,12 +226,12 @@ struct _KrTsRegen {
   KrUnit unit;    /* KR_HOLD_UNIT: what is waited for */
   gboolean force; /* decide with what there is */
   KrScan scan;
-  guint64 position; /* packets' bytes taken so far */
-  guint64 settled;  /* up to here joins are decided */
-  gboolean discont; /* for the next piece */
-  gboolean paused;  /* nothing came for a while: the next packet may begin a session */
-  GBytes *header;   /* as kr_ts_regen_get_header() gives it */
-  gboolean tables_changed;
+  guint64 position;     /* packets' bytes taken so far */
+  guint64 settled;      /* up to here joins are decided */
+  gboolean discont;     /* for the next piece */
+  gboolean paused;      /* nothing came for a while: the next packet may begin a session */
+  GBytes *header;       /* as kr_ts_regen_get_header() gives it */
+  guint tables_changed; /* KR_TS_PIECE_TABLES and _START, for the next piece */
 
   GArray *pieces;
   GArray *events;
@@ -271,6 +272,8 @@ void kr_ts_regen_event (KrTsRegen *r, KrProgram *program, KrTsEventKind kind, gi
                         gint64 gap, guint64 in, guint64 out);
 /* Passes on what lies before @upto; the next piece begins there. */
 void kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto);
+/* Flags what begins at @p with what the tables have become. */
+void kr_ts_region_mark_tables (KrTsRegen *r, KrRegion *g, guint8 *p);
 void kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize size);
 void kr_pid_update (KrPid *s, guint pid);
 /* A packet is missing before @p, or it belongs to another session. */
@@ -311,6 +314,8 @@ void kr_ts_session_join (KrTsRegen *r, guint program, gboolean all);
 void kr_ts_session_match (KrTsRegen *r, guint program);
 /* Writes the packets of a table that is replaced. */
 void kr_ts_session_write_table (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid);
+/* Writes the PAT before @p, which says what it does not, if another one is due. */
+void kr_ts_session_insert_pat (KrTsRegen *r, KrRegion *g, guint8 *p);
 gboolean kr_ts_session_replaces (const KrTsRegen *r, guint pid);
 
 /* --- mpegts-regen-hold.c: looking ahead before a join is decided --------------------- */

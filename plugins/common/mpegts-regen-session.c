@@ -181,7 +181,7 @@ update_header (KrTsRegen *r)
   }
   g_clear_pointer (&r->header, g_bytes_unref);
   r->header = g_byte_array_free_to_bytes (out);
-  r->tables_changed = TRUE;
+  r->tables_changed |= KR_TS_PIECE_TABLES;
 }
 
 /* Notes where the counters of the output stand, so that they go on when a number is given to
@@ -222,6 +222,7 @@ force_pat (KrTsRegen *r, gboolean raise)
   if (raise)
     kr_ts_section_set_version (r->pat, r->pat_size, version + 1);
   r->has_pat = TRUE;
+  r->pat_due = raise;
   r->replace_pat = memcmp (r->pat, r->tables->pat_raw, r->pat_size) != 0;
 }
 
@@ -441,23 +442,37 @@ match_pat (KrTsRegen *r)
     force_pat (r, TRUE);
 }
 
+/* What begins here is of no use to whoever decodes what was before: a file should end. Of
+ * several programs the first is the one that files are cut by. */
+static void
+begin_other_streams (KrTsRegen *r, guint index)
+{
+  if (index == 0)
+    r->tables_changed |= KR_TS_PIECE_START;
+}
+
 void
 kr_ts_session_match (KrTsRegen *r, guint index)
 {
   KrProgram *program = r->programs[index];
   const KrTsProgramTable *table = kr_ts_tables_find (r->tables, program->in_number);
   guint map[KR_TS_MAX_STREAMS];
+  gboolean same;
 
   if (table == NULL || !table->valid)
     return;
   program->await_pmt = FALSE;
-  if (program->has_pmt)
+  same = program->has_pmt && pair_entries (&table->pmt, &program->parsed, map) &&
+         same_clock (&table->pmt, &program->parsed, map);
+  if (program->has_pmt) {
     settle_counters (r, index);
+    if (!same)
+      begin_other_streams (r, index);
+  }
   if (!program->has_pmt || !may_replace (r, table)) {
     force_pmt (r, program, table, FALSE);
     list_program (r, index, table, NULL);
-  } else if (pair_entries (&table->pmt, &program->parsed, map) &&
-             same_clock (&table->pmt, &program->parsed, map)) {
+  } else if (same) {
     program->replace_pmt = table->raw_size != program->pmt_size ||
                            table->pmt_pid != program->out_pmt_pid ||
                            memcmp (table->raw, program->pmt, table->raw_size) != 0;
@@ -485,17 +500,22 @@ kr_ts_session_begin (KrTsRegen *r)
 }
 
 /* A PMT that changes inside a session: its streams keep the numbers they have on the output,
- * and the version goes on from the last. */
+ * and the version goes on from the last. While the picture goes on a file may end at its next
+ * keyframe. */
 static void
 change_pmt (KrTsRegen *r, guint index, const KrTsProgramTable *table)
 {
   KrProgram *program = r->programs[index];
   gboolean renumbered = program->replace_pmt;
+  guint key_pid = r->key_pid;
+  KrTsCodec key_codec = r->key_codec;
 
   if (renumbered)
     settle_counters (r, index);
   force_pmt (r, program, table, renumbered && may_replace (r, table));
   list_program (r, index, table, NULL);
+  if (r->key_pid != key_pid || r->key_codec != key_codec)
+    begin_other_streams (r, index);
   if (renumbered && r->has_pat)
     match_pat (r);
   update_header (r);
@@ -522,15 +542,16 @@ kr_ts_session_tables (KrTsRegen *r, KrTsTablesChange change)
     }
     update_header (r);
   }
-  if ((change & KR_TS_TABLES_PMT) != 0) {
-    guint index = program_for (r, r->tables->changed->number);
+  for (guint i = 0; (change & KR_TS_TABLES_PMT) != 0 && i < r->tables->n_changed; i++) {
+    const KrTsProgramTable *table = r->tables->changed[i];
+    guint index = program_for (r, table->number);
 
     if (index == KR_TS_NO_PROGRAM)
-      return;
+      continue;
     if (r->programs[index]->await_pmt || !r->programs[index]->has_pmt)
       kr_ts_session_match (r, index);
     else
-      change_pmt (r, index, r->tables->changed);
+      change_pmt (r, index, table);
   }
 }
 
@@ -558,23 +579,45 @@ kr_ts_session_join (KrTsRegen *r, guint index, gboolean all)
   start_waiting (r, index);
 }
 
+/* Writes a table that replaces another; @first is the counter if there was none before. */
+static void
+insert_table (KrTsRegen *r, KrRegion *g, const guint8 *section, gsize size, guint out_pid,
+              guint first)
+{
+  guint8 packets[KR_TS_SECTION_PACKETS (KR_TS_SECTION_MAX) * KR_TS_PACKET_SIZE];
+  guint8 *counter = &r->pids[out_pid].out_counter;
+  guint next = *counter != KR_TS_NO_COUNTER ? *counter + 1u : first;
+  guint n = kr_ts_packetize (section, size, out_pid, next, packets);
+
+  *counter = (guint8)((next + n - 1) & 0x0f);
+  kr_ts_region_insert (r, g, packets, (gsize)n * KR_TS_PACKET_SIZE);
+}
+
 void
 kr_ts_session_write_table (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid)
 {
-  guint8 packets[KR_TS_SECTION_PACKETS (KR_TS_SECTION_MAX) * KR_TS_PACKET_SIZE];
   const KrProgram *program = pid != KR_TS_PID_PAT ? r->programs[r->pids[pid].program] : NULL;
-  const guint8 *section = program != NULL ? program->pmt : r->pat;
-  gsize size = program != NULL ? program->pmt_size : r->pat_size;
-  guint out_pid = program != NULL ? program->out_pmt_pid : KR_TS_PID_PAT;
-  guint8 *counter = &r->pids[out_pid].out_counter;
 
   kr_ts_region_cut (r, g, p);
   g->start = p + KR_TS_PACKET_SIZE;
-  if (kr_ts_starts_unit (p)) {
-    guint next = *counter != KR_TS_NO_COUNTER ? *counter + 1u : kr_ts_counter (p);
-    guint n = kr_ts_packetize (section, size, out_pid, next, packets);
-
-    *counter = (guint8)((next + n - 1) & 0x0f);
-    kr_ts_region_insert (r, g, packets, (gsize)n * KR_TS_PACKET_SIZE);
+  if (!kr_ts_starts_unit (p))
+    return;
+  if (program != NULL) {
+    insert_table (r, g, program->pmt, program->pmt_size, program->out_pmt_pid,
+                  kr_ts_counter (p));
+  } else {
+    insert_table (r, g, r->pat, r->pat_size, KR_TS_PID_PAT, kr_ts_counter (p));
   }
+}
+
+void
+kr_ts_session_insert_pat (KrTsRegen *r, KrRegion *g, guint8 *p)
+{
+  if (!r->pat_due)
+    return;
+  r->pat_due = FALSE;
+  if (kr_ts_pid (p) == KR_TS_PID_PAT)
+    return;
+  kr_ts_region_cut (r, g, p);
+  insert_table (r, g, r->pat, r->pat_size, KR_TS_PID_PAT, 0);
 }

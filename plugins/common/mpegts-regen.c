@@ -137,7 +137,7 @@ kr_ts_regen_reset (KrTsRegen *r)
   kr_ts_tables_reset (r->tables);
   kr_ts_tables_reset (r->scan.tables);
   r->started = FALSE;
-  r->has_pat = r->replace_pat = FALSE;
+  r->has_pat = r->replace_pat = r->pat_due = FALSE;
   r->key_pid = KR_TS_PID_NULL;
   r->arrival = r->last_arrival = KR_TS_NO_TIME;
   r->has_base = FALSE;
@@ -147,7 +147,8 @@ kr_ts_regen_reset (KrTsRegen *r)
   begin_search (r);
   r->hold = KR_HOLD_NONE;
   g_byte_array_set_size (r->held, 0);
-  r->force = r->discont = r->paused = r->tables_changed = FALSE;
+  r->force = r->discont = r->paused = FALSE;
+  r->tables_changed = 0;
   r->position = r->settled = 0;
   g_array_set_size (r->pieces, 0);
   g_array_set_size (r->events, 0);
@@ -225,10 +226,6 @@ kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto)
         .flags = g->flags,
     };
 
-    if (r->tables_changed) {
-      piece.flags |= KR_TS_PIECE_TABLES;
-      r->tables_changed = FALSE;
-    }
     r->stats.bytes_out += piece.size;
     g_array_append_val (r->pieces, piece);
     g->flags = 0;
@@ -240,6 +237,16 @@ kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto)
 }
 
 void
+kr_ts_region_mark_tables (KrTsRegen *r, KrRegion *g, guint8 *p)
+{
+  if (r->tables_changed == 0)
+    return;
+  kr_ts_region_cut (r, g, p);
+  g->flags |= r->tables_changed;
+  r->tables_changed = 0;
+}
+
+void
 kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize size)
 {
   KrTsPiece piece = {.size = size, .stamp = g->stamp, .flags = g->flags};
@@ -247,10 +254,6 @@ kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize size)
 
   piece.owner = g_bytes_new (data, size);
   piece.data = (guint8 *)g_bytes_get_data (piece.owner, &unused);
-  if (r->tables_changed) {
-    piece.flags |= KR_TS_PIECE_TABLES;
-    r->tables_changed = FALSE;
-  }
   r->stats.bytes_out += size;
   g_array_append_val (r->pieces, piece);
   g->flags = 0;
@@ -390,12 +393,15 @@ feed (KrTsRegen *r, guint8 *p, guint8 *end, GBytes *owner)
       g.flags |= KR_TS_PIECE_DISCONT;
       r->discont = FALSE;
     }
+    kr_ts_region_mark_tables (r, &g, p);
     p = kr_ts_regen_run (r, &g, p, &result);
     r->position += (guint64)(p - g.base);
     r->stats.packets += (guint64)(p - g.base) / KR_TS_PACKET_SIZE;
     kr_ts_region_cut (r, &g, p);
-    if (g.flags != 0)
+    if (g.flags != 0) { /* nothing of it was passed on */
       r->discont |= (g.flags & KR_TS_PIECE_DISCONT) != 0;
+      r->tables_changed |= g.flags & (KR_TS_PIECE_TABLES | KR_TS_PIECE_START);
+    }
     if (result == KR_RUN_LOST)
       return p;
     if (result == KR_RUN_HOLD)

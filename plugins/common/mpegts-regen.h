@@ -46,6 +46,7 @@ typedef enum {
   KR_TS_PIECE_KEYFRAME = 1 << 0, /* begins with the first packet of a keyframe */
   KR_TS_PIECE_DISCONT = 1 << 1,  /* data or time is missing before it */
   KR_TS_PIECE_TABLES = 1 << 2,   /* kr_ts_regen_get_header() gives something new from here on */
+  KR_TS_PIECE_START = 1 << 3,    /* with it, other streams begin: a new file should, too */
 } KrTsPieceFlags;
 
 /* A run of whole packets to pass on. */

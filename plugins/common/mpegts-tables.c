@@ -161,6 +161,18 @@ on_pat (const guint8 *data, gsize size, gpointer user_data)
 }
 
 static void
+note_changed (KrTsTables *tables, KrTsProgramTable *program)
+{
+  tables->change |= KR_TS_TABLES_PMT;
+  for (guint i = 0; i < tables->n_changed; i++) {
+    if (tables->changed[i] == program)
+      return;
+  }
+  if (tables->n_changed < KR_TS_MAX_CHANGED)
+    tables->changed[tables->n_changed++] = program;
+}
+
+static void
 on_pmt (const guint8 *data, gsize size, gpointer user_data)
 {
   KrTsTables *tables = user_data;
@@ -189,8 +201,7 @@ on_pmt (const guint8 *data, gsize size, gpointer user_data)
   program->valid = TRUE;
   program->raw_size = size;
   memcpy (program->raw, data, size);
-  tables->changed = program;
-  tables->change |= KR_TS_TABLES_PMT;
+  note_changed (tables, program);
 }
 
 KrTsTablesChange
@@ -200,7 +211,7 @@ kr_ts_tables_push (KrTsTables *tables, const guint8 *packet)
   KrTsProgramTable *program;
 
   tables->change = KR_TS_TABLES_SAME;
-  tables->changed = NULL;
+  tables->n_changed = 0;
   if (pid == KR_TS_PID_PAT) {
     kr_ts_section_push (&tables->pat_section, packet, on_pat, tables);
   } else if ((program = find_by_pid (tables, pid)) != NULL) {

@@ -22,10 +22,13 @@ typedef struct {
 typedef enum {
   KR_TS_TABLES_SAME = 0,
   KR_TS_TABLES_PAT = 1 << 0, /* a PAT that differs from the last one */
-  KR_TS_TABLES_PMT = 1 << 1, /* a PMT that differs: see changed */
+  KR_TS_TABLES_PMT = 1 << 1, /* PMTs that differ: see changed */
   KR_TS_TABLES_CRC = 1 << 2, /* a section with a wrong CRC, ignored */
   KR_TS_TABLES_SEEN = 1 << 3 /* a section was complete */
 } KrTsTablesChange;
+
+/* PMT sections have at least 16 bytes; one may end in a packet, and others follow it. */
+#define KR_TS_MAX_CHANGED (KR_TS_PACKET_SIZE / 16 + 1)
 
 /* Bounded: KR_TS_MAX_PROGRAMS programs. */
 typedef struct {
@@ -36,7 +39,8 @@ typedef struct {
   guint8 pat_raw[KR_TS_SECTION_MAX];
   GPtrArray *programs; /* of KrTsProgramTable, in the order of the PAT */
 
-  KrTsProgramTable *changed; /* by the last push; at most one of them is told */
+  KrTsProgramTable *changed[KR_TS_MAX_CHANGED]; /* by the last push, each once */
+  guint n_changed;
   KrTsTablesChange change;
   KrTsSection pat_section;
 } KrTsTables;

@@ -14,7 +14,8 @@
 typedef struct {
   KrTsRegen *regen;
   GByteArray *out;
-  guint keyframes, disconts, tables;
+  guint keyframes, disconts, tables, starts;
+  gsize last_start; /* offset in out */
   guint events[KR_TS_N_EVENTS];
   gint64 last_stamp;
   KrTsEvent last;
@@ -54,6 +55,11 @@ collect (Run *run)
     run->keyframes += (pieces[i].flags & KR_TS_PIECE_KEYFRAME) != 0;
     run->disconts += (pieces[i].flags & KR_TS_PIECE_DISCONT) != 0;
     run->tables += (pieces[i].flags & KR_TS_PIECE_TABLES) != 0;
+    if ((pieces[i].flags & KR_TS_PIECE_START) != 0) {
+      g_assert_true ((pieces[i].flags & KR_TS_PIECE_TABLES) != 0);
+      run->starts++;
+      run->last_start = run->out->len;
+    }
     g_byte_array_append (run->out, pieces[i].data, (guint)pieces[i].size);
   }
   events = kr_ts_regen_get_events (run->regen, &n);
@@ -377,6 +383,7 @@ test_other_pids_are_remapped (void)
   g_assert_cmpuint (found.video, ==, 100);
   g_assert_cmpuint (found.pmts, ==, 50);
   g_assert_cmpuint (run.tables, ==, 1);
+  g_assert_cmpuint (run.starts, ==, 0); /* the same streams: the file goes on */
   g_assert_cmpuint (run.keyframes, ==, 4);
   for (guint i = 0; i < run.out->len; i += 188) {
     guint pid = kr_ts_pid (run.out->data + i);
@@ -407,6 +414,33 @@ test_long_pmt_is_replaced (gconstpointer data)
   assert_sound (&run, &found);
   g_assert_cmpuint (found.video, ==, 100);
   g_assert_cmpuint (found.pmts, ==, 50);
+  run_end (&run);
+}
+
+/* Inside a session: while the picture goes on, a file may end at its next keyframe; if it does
+ * not, it should end here. */
+static void
+test_tables_change_on_the_way (gconstpointer data)
+{
+  gboolean other_picture = GPOINTER_TO_INT (data);
+  const guint sound[] = {0x1b, 0x100, 0x03, 0x101, 0x0f, 0x102, 0, 0};
+  const guint picture[] = {0x24, 0x100, 0x03, 0x101, 0, 0};
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  gsize change;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50});
+  change = maker->bytes->len;
+  for (guint i = 0; i < 2; i++)
+    kr_ts_make_pmt (maker, 0x1000, 1, 1, 0x100, other_picture ? picture : sound, 0);
+  kr_ts_make_session (
+      maker, &(KrTsSession){.frames = 50, .start = 90000 + 50 * 3600, .no_tables = TRUE});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 50000);
+  assert_same (run.out, maker->bytes);
+  g_assert_cmpuint (run.tables, ==, 2);
+  g_assert_cmpuint (run.starts, ==, other_picture);
+  g_assert_true (!other_picture || run.last_start == change);
   run_end (&run);
 }
 
@@ -457,24 +491,31 @@ test_pcr_elsewhere_raises_the_version (gconstpointer data)
 }
 
 static void
-test_other_streams_raise_the_version (void)
+test_other_streams_raise_the_version (gconstpointer data)
 {
+  gsize block = GPOINTER_TO_SIZE (data);
+
   g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
   g_autoptr (GBytes) header = NULL;
   KrTsFound found;
   Run run;
   guint version = 99;
+  gsize first;
 
   kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000});
+  first = maker->bytes->len;
   kr_ts_maker_restart (maker);
   kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .no_audio = TRUE});
   run_begin (&run, NULL);
-  push_all (&run, maker->bytes, 1316);
+  push_all (&run, maker->bytes, block);
   kr_ts_read_back (run.out->data, run.out->len, &found);
   g_assert_cmpuint (found.pmt_changes, ==, 1);
   g_assert_cmpuint (found.cc_errors, ==, 0);
   g_assert_cmpuint (found.dts_back, ==, 0);
   g_assert_cmpuint (run.tables, ==, 2);
+  /* That is where a file should end: neither before nor behind the first new packet. */
+  g_assert_cmpuint (run.starts, ==, 1);
+  g_assert_cmpuint (run.last_start, ==, first);
   for (guint i = 0; i < run.out->len; i += 188) {
     if (kr_ts_pid (run.out->data + i) == 0x1000)
       version = run.out->data[i + 10] >> 1 & 0x1f;
@@ -1333,8 +1374,17 @@ main (int argc, char **argv)
                         test_long_pmt_is_replaced);
   g_test_add_data_func ("/common/mpegts-regen/replace-pmt/short-first", GINT_TO_POINTER (FALSE),
                         test_long_pmt_is_replaced);
+  g_test_add_data_func ("/common/mpegts-regen/on-the-way/sound", GINT_TO_POINTER (FALSE),
+                        test_tables_change_on_the_way);
+  g_test_add_data_func ("/common/mpegts-regen/on-the-way/picture", GINT_TO_POINTER (TRUE),
+                        test_tables_change_on_the_way);
   g_test_add_func ("/common/mpegts-regen/remap-pcr", test_own_pcr_is_remapped);
-  g_test_add_func ("/common/mpegts-regen/raise/streams", test_other_streams_raise_the_version);
+  for (gsize block = 100; block < 1000000; block *= 9) {
+    g_autofree char *path =
+        g_strdup_printf ("/common/mpegts-regen/raise/streams/%" G_GSIZE_FORMAT, block);
+
+    g_test_add_data_func (path, GSIZE_TO_POINTER (block), test_other_streams_raise_the_version);
+  }
   g_test_add_data_func ("/common/mpegts-regen/raise/pcr-to-its-own", GINT_TO_POINTER (FALSE),
                         test_pcr_elsewhere_raises_the_version);
   g_test_add_data_func ("/common/mpegts-regen/raise/pcr-to-video", GINT_TO_POINTER (TRUE),

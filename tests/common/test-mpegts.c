@@ -155,6 +155,32 @@ test_crc (void)
   g_assert_cmphex (kr_ts_crc32 ((const guint8 *)"123456789", 9), ==, 0x0376e6e7);
 }
 
+/* PMTs of two programs in one packet: both are told. */
+static void
+test_packed_sections (void)
+{
+  const guint programs[] = {7, 0x100, 9, 0x100, 0, 0};
+  const guint streams[] = {0x1b, 0x200, 0, 0};
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (KrTsTables) tables = kr_ts_tables_new ();
+  guint8 *first, *second;
+  gsize size;
+
+  kr_ts_make_pat (maker, 0, programs);
+  kr_ts_make_pmt (maker, 0x100, 7, 0, 0x200, streams, 0);
+  kr_ts_make_pmt (maker, 0x100, 9, 0, 0x200, streams, 0);
+  first = maker->bytes->data + 188;
+  second = first + 188;
+  size = 3u + second[7];
+  memcpy (first + 5 + size, second + 5, size);
+  kr_ts_tables_push (tables, maker->bytes->data);
+  g_assert_cmpuint (kr_ts_tables_push (tables, first), ==,
+                    KR_TS_TABLES_PMT | KR_TS_TABLES_SEEN);
+  g_assert_cmpuint (tables->n_changed, ==, 2);
+  g_assert_true (kr_ts_tables_complete (tables));
+  g_assert_cmpuint (tables->changed[0]->number + tables->changed[1]->number, ==, 16);
+}
+
 static void
 test_tables_over_packets (void)
 {
@@ -307,6 +333,7 @@ main (int argc, char **argv)
   g_test_add_func ("/common/mpegts/clean-end", test_clean_end);
   g_test_add_func ("/common/mpegts/crc", test_crc);
   g_test_add_func ("/common/mpegts/tables", test_tables_over_packets);
+  g_test_add_func ("/common/mpegts/packed-sections", test_packed_sections);
   g_test_add_func ("/common/mpegts/bad-crc", test_bad_crc_is_no_table);
   g_test_add_func ("/common/mpegts/continue-counters", test_continue_counters);
   for (guint i = 0; i < G_N_ELEMENTS (keyframes); i++) {

@@ -90,6 +90,45 @@ def the_output_may_wrap(t):
     check(wraps == 1, f'{wraps} wraps')
 
 
+def other_clip(t):
+    """MPEG-2 and nothing to hear."""
+    path = t.dir / 'other.ts'
+    subprocess.run(['ffmpeg', '-v', 'error', '-nostdin', '-f', 'lavfi', '-i',
+                    'testsrc2=s=160x90:r=25:d=4', '-c:v', 'mpeg2video', '-g', '12', path],
+                   check=True, env=environment())
+    return path
+
+
+@test
+def other_streams_get_a_file_of_their_own(t):
+    """Where another encoder goes on: the old file ends before the first packet of the new
+    session, and the new one begins with its tables."""
+    first, second = clip(seconds=16).read_bytes(), other_clip(t).read_bytes()
+    joined = t.dir / 'joined.ts'
+    joined.write_bytes(first + second)
+    for block in (65536, 1316):
+        folder = t.dir / f'cut-{block}'
+        process = t.gst_launch(f'filesrc location={joined} blocksize={block} ! mpegtsregen '
+                               'wait-keyframe=true ! atomicfilesink max-size-time=3600000000000 '
+                               f'location={folder}/{{seq}}.ts')
+        check(process.wait(60) == 0, 'gst-launch-1.0 failed')
+        files = sorted(folder.iterdir())
+        check(len(files) == 2, f'{files}')
+        # Before the stream's own first packet there may be the header: PAT and PMT.
+        data = files[0].read_bytes()
+        check(len(first) <= len(data) <= len(first) + 2 * 188 and data.endswith(first[-100000:]),
+              f'{block}: the first file is not the first session')
+        for path, codec in zip(files, ('h264', 'mpeg2v')):
+            report = analyze(path)
+            check('pmt_change' not in report['errors'] and 'cc' not in report['errors'],
+                  f'{path}: {report["errors"]}')
+            check(codec in [stream['codec'] for stream in report['streams'].values()], f'{report}')
+        data = files[1].read_bytes()
+        check([data[at + 1] & 0x1f for at in (0, 188)] == [0, 0x10] and data[2] == 0,
+              f'{block}: the second file does not begin with PAT and PMT')
+        check(packets(files[1])[0][2], 'the second file does not begin with a keyframe')
+
+
 class Growth:
     """When a file first got data: between two looks at it. Its last write is its mtime."""
 

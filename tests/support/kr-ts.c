@@ -378,8 +378,12 @@ kr_ts_read_back (const guint8 *data, gsize size, KrTsFound *found)
     s->last = p;
     if (kr_ts_pcr_offset (p) != 0) {
       read_clock (found, p, &has_pcr, &pcr);
-      found->stray_pcrs +=
-          before[0] != 0 && pid != ((guint)(before[8] & 0x1f) << 8 | before[9]);
+      if (before[0] != 0 && pid != ((guint)(before[8] & 0x1f) << 8 | before[9])) {
+        found->stray_pcrs++;
+        if (g_getenv ("KR_TS_VERBOSE") != NULL)
+          g_printerr ("# packet %u pid %u: PCR on another PID than the PMT says\n",
+                      found->packets, pid);
+      }
     }
     offset = kr_ts_payload_offset (p);
     if (offset == KR_TS_PACKET_SIZE || !kr_ts_starts_unit (p))
