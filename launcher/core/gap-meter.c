@@ -107,8 +107,9 @@ gboolean
 kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint worker,
                      gint64 now_utc_us, KrGap *ret_gap)
 {
+  /* Not by the worker: a new one begins with what the one before it told. */
   gboolean fresh = report != NULL && report->last_buffer_utc_us != 0 && !report->disk_full &&
-                   (worker != meter->worker || report->last_buffer_utc_us != meter->last_data);
+                   report->last_buffer_utc_us != meter->last_data;
   KrGap gap;
 
   if (meter->last_data == 0) {

@@ -152,6 +152,25 @@ test_a_worker_that_is_gone (Fixture *f, gconstpointer data)
   g_assert_cmpfloat_with_epsilon (length (&f->gap), 5.0, 0.001);
 }
 
+/* The first report of the next one has no data yet, but carries on the stamps of the one that
+ * hung: that must not end the gap. */
+static void
+test_a_worker_that_hung (Fixture *f, gconstpointer data)
+{
+  f->report->sources = 1;
+  pass (f, 10, TRUE);
+  pass (f, 5, FALSE);
+  f->worker = 2;
+  f->report->state = KR_PIPELINE_STARTING;
+  g_assert_false (pass (f, 1, FALSE));
+  f->report->state = KR_PIPELINE_PLAYING;
+  f->report->reconnects++;
+  f->report->last_recovery_s = 1.2;
+  g_assert_true (pass (f, 1, TRUE));
+  g_assert_cmpfloat_with_epsilon (length (&f->gap), 7.0, 0.001);
+  g_assert_cmpuint (kr_gap_meter_recent (f->meter, f->now).count, ==, 1);
+}
+
 static void
 test_a_quick_replacement_leaves_no_gap (Fixture *f, gconstpointer data)
 {
@@ -228,6 +247,7 @@ main (int argc, char **argv)
   ADD ("short-outage", test_a_short_outage_between_reports);
   ADD ("pipeline", test_a_pipeline_without_data);
   ADD ("worker", test_a_worker_that_is_gone);
+  ADD ("hung-worker", test_a_worker_that_hung);
   ADD ("quick-replacement", test_a_quick_replacement_leaves_no_gap);
   ADD ("disk-full", test_a_full_disk_though_data_come);
   ADD ("stop", test_a_stop_is_no_gap);
