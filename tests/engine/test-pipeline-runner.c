@@ -107,14 +107,18 @@ buffers (void)
   return kr_test_counts (0).buffers;
 }
 
-/* What every reconnect must show: the pipeline itself was never touched. */
+/* What every reconnect must show: the pipeline itself was never touched. @openings are those of
+ * the plan. On a machine that lets the source's thread wait for longer than its timeout there
+ * are more of both, rightly so. */
 static void
-assert_reconnected_alone (Fixture *fixture, guint reconnects)
+assert_reconnected_alone (Fixture *fixture, guint reconnects, guint openings)
 {
   g_autoptr (KrPipelineReport) report = kr_pipeline_runner_report (fixture->runner);
   KrTestCounts sink = kr_test_counts (0);
 
-  g_assert_cmpuint (report->reconnects, ==, reconnects);
+  g_assert_cmpuint (sink.opens, >=, openings);
+  g_assert_cmpuint (report->reconnects, >=, reconnects);
+  g_assert_cmpuint (report->reconnects - reconnects, <=, sink.opens - openings);
   g_assert_cmpuint (report->restarts, ==, 0);
   g_assert_cmpuint (report->sources, ==, 1);
   g_assert_cmpuint (report->sources_silent, ==, 0);
@@ -139,7 +143,7 @@ test_plays_and_stops (void)
 }
 
 static void
-check_reconnect (const char *launch)
+check_reconnect (const char *launch, guint openings)
 {
   Fixture fixture;
 
@@ -148,7 +152,7 @@ check_reconnect (const char *launch)
   kr_test_wait (has_event (&fixture, "recovered: ") && buffers () > 60, PATIENCE);
   kr_test_wait (state (&fixture) == KR_PIPELINE_PLAYING, PATIENCE);
   g_assert_true (fixture.states & (1u << KR_PIPELINE_RECONNECTING));
-  assert_reconnected_alone (&fixture, 1);
+  assert_reconnected_alone (&fixture, 1, openings);
   fixture_stop (&fixture);
   g_assert_cmpuint (kr_test_counts (0).eos, ==, 1);
   fixture_clear (&fixture);
@@ -157,44 +161,44 @@ check_reconnect (const char *launch)
 static void
 test_silence (void)
 {
-  check_reconnect ("krtestsrc plan=20s,i ! krtestsink");
+  check_reconnect ("krtestsrc plan=20s,i ! krtestsink", 2);
 }
 
 static void
 test_eos_of_source (void)
 {
-  check_reconnect ("krtestsrc plan=20e,i ! krtestsink");
+  check_reconnect ("krtestsrc plan=20e,i ! krtestsink", 2);
 }
 
 static void
 test_error_of_source (void)
 {
-  check_reconnect ("krtestsrc plan=20x,i ! krtestsink");
+  check_reconnect ("krtestsrc plan=20x,i ! krtestsink", 2);
 }
 
 static void
 test_queue_behind (void)
 {
-  check_reconnect ("krtestsrc plan=20s,i ! queue ! identity ! queue ! krtestsink");
+  check_reconnect ("krtestsrc plan=20s,i ! queue ! identity ! queue ! krtestsink", 2);
 }
 
 static void
 test_failed_reopening (void)
 {
-  check_reconnect ("krtestsrc plan=20e,f,f,i ! krtestsink");
+  check_reconnect ("krtestsrc plan=20e,f,f,i ! krtestsink", 4);
 }
 
 static void
 test_nested_source (void)
 {
-  check_reconnect ("( krtestsrc plan=20s,i ! identity ) ! krtestsink");
+  check_reconnect ("( krtestsrc plan=20s,i ! identity ) ! krtestsink", 2);
 }
 
 /* As rtspsrc: the pad goes, another comes, with another name. */
 static void
 test_pads_that_come_and_go (void)
 {
-  check_reconnect ("krtestbin plan=20s,i ! krtestsink");
+  check_reconnect ("krtestbin plan=20s,i ! krtestsink", 2);
 }
 
 static void
@@ -204,9 +208,9 @@ test_many_outages (void)
 
   fixture_init (&fixture, "krtestsrc plan=20s,30e,20s,30e,20s,30e,i ! krtestsink");
   fixture_start (&fixture);
-  kr_test_wait (kr_test_counts (0).opens == 7 && buffers () > 200, PATIENCE);
+  kr_test_wait (kr_test_counts (0).opens >= 7 && buffers () > 200, PATIENCE);
   kr_test_wait (state (&fixture) == KR_PIPELINE_PLAYING, PATIENCE);
-  assert_reconnected_alone (&fixture, 6);
+  assert_reconnected_alone (&fixture, 6, 7);
   fixture_stop (&fixture);
   fixture_clear (&fixture);
 }
