@@ -169,6 +169,81 @@ send_verdict (KrSupervised *s, gint64 now)
             s->machine.policy.threshold, s->verdict.reason, s->machine.policy.threshold);
 }
 
+static KrPipelineReport *
+merge_reports (const KrSupervised *s, const KrWorker *current, const KrPipelineReport *before)
+{
+  const KrPipelineReport *report =
+      current != NULL ? kr_worker_find_report (current, before->name) : NULL;
+  KrPipelineReport *merged;
+
+  if (report != NULL) {
+    merged = kr_pipeline_report_copy (report);
+  } else {
+    merged = kr_pipeline_report_new (before->name);
+    g_free (merged->camera);
+    merged->camera = g_strdup (before->camera);
+  }
+  kr_pipeline_report_carry_on (merged, before);
+  for (guint i = 0; i < s->workers->len; i++) {
+    const KrWorker *other = s->workers->pdata[i];
+    const KrPipelineReport *beside =
+        other != current ? kr_worker_find_report (other, before->name) : NULL;
+
+    if (beside != NULL)
+      kr_pipeline_report_carry_on (merged, beside);
+  }
+  return merged;
+}
+
+/* --- gaps ------------------------------------------------------------------------------ */
+
+static gboolean
+is_heard (const KrWorker *worker, gint64 now)
+{
+  return worker->reports->len > 0 && now - worker->heartbeat < KR_HEARTBEAT_WARN_US;
+}
+
+/* What is recorded by any of the workers counts. The current one speaks for all, unless it has
+ * fallen silent. */
+static const KrWorker *
+find_speaker (const KrSupervised *s, gint64 now)
+{
+  const KrWorker *speaker = kr_supervised_find_worker (s, s->machine.current);
+
+  for (guint i = 0; i < s->workers->len && (speaker == NULL || !is_heard (speaker, now)); i++)
+    speaker = s->workers->pdata[i];
+  return speaker != NULL && is_heard (speaker, now) ? speaker : NULL;
+}
+
+/* A file that was told to stop has no gaps. */
+static void
+measure_gaps (KrSupervised *s, const KrWorker *speaker)
+{
+  guint serial = speaker != NULL ? speaker->serial : s->machine.current;
+
+  if (s->machine.state == KR_SUPERVISOR_STOPPING || s->machine.state == KR_SUPERVISOR_STOPPED)
+    return;
+  for (guint i = 0; i < s->gaps->len; i++) {
+    g_autoptr (KrPipelineReport) report = NULL;
+
+    if (speaker != NULL)
+      report = merge_reports (s, speaker, s->before->pdata[i]);
+    kr_gap_meter_sample (s->gaps->pdata[i], report, serial, g_get_real_time (), NULL);
+  }
+}
+
+/* Each report is measured when it comes: to look at the last one again a second later would
+ * take the next, if it is a little late, for a gap. */
+static void
+measure_silence (KrSupervised *s, gint64 now)
+{
+  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
+
+  if (find_speaker (s, now) == NULL &&
+      (current == NULL || !kr_worker_is_writing (current, now)))
+    measure_gaps (s, NULL);
+}
+
 /* --- what workers say ------------------------------------------------------------------ */
 
 static void
@@ -181,6 +256,7 @@ on_report (KrWorker *worker, const KrWorkerMessage *message, gint64 now)
   kr_worker_process_get_usage (worker->process, &worker->usage);
   kr_supervised_send (s, &event);
   check_ready (s, worker, now);
+  measure_gaps (s, find_speaker (s, now));
   if (worker->serial == s->machine.current) {
     judge (s, now);
     send_verdict (s, now);
@@ -781,51 +857,6 @@ kr_supervised_stop (KrSupervised *supervised, gboolean force)
   kr_supervised_step_handover (supervised);
 }
 
-static KrPipelineReport *
-merge_reports (const KrSupervised *s, const KrWorker *current, const KrPipelineReport *before)
-{
-  const KrPipelineReport *report =
-      current != NULL ? kr_worker_find_report (current, before->name) : NULL;
-  KrPipelineReport *merged;
-
-  if (report != NULL) {
-    merged = kr_pipeline_report_copy (report);
-  } else {
-    merged = kr_pipeline_report_new (before->name);
-    g_free (merged->camera);
-    merged->camera = g_strdup (before->camera);
-  }
-  kr_pipeline_report_carry_on (merged, before);
-  for (guint i = 0; i < s->workers->len; i++) {
-    const KrWorker *other = s->workers->pdata[i];
-    const KrPipelineReport *beside =
-        other != current ? kr_worker_find_report (other, before->name) : NULL;
-
-    if (beside != NULL)
-      kr_pipeline_report_carry_on (merged, beside);
-  }
-  return merged;
-}
-
-/* What is recorded by any of the workers counts; a file that was told to stop has no gaps. */
-static void
-measure_gaps (KrSupervised *s)
-{
-  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
-
-  if (s->machine.state == KR_SUPERVISOR_STOPPING || s->machine.state == KR_SUPERVISOR_STOPPED)
-    return;
-  for (guint i = 0; i < s->gaps->len; i++) {
-    const KrPipelineReport *before = s->before->pdata[i];
-    g_autoptr (KrPipelineReport) report = NULL;
-
-    if (current != NULL && kr_worker_find_report (current, before->name) != NULL)
-      report = merge_reports (s, current, before);
-    kr_gap_meter_sample (s->gaps->pdata[i], report, s->machine.current, g_get_real_time (),
-                         NULL);
-  }
-}
-
 void
 kr_supervised_tick (KrSupervised *supervised)
 {
@@ -837,7 +868,7 @@ kr_supervised_tick (KrSupervised *supervised)
       supervised->machine.last_serial % 8 == (guint)(now / G_TIME_SPAN_SECOND % 8))
     worker->fds = kr_worker_process_count_fds (worker->process);
   look (supervised, now);
-  measure_gaps (supervised);
+  measure_silence (supervised, now);
   look_for_leftovers (supervised, now);
 }
 

@@ -4,10 +4,12 @@
 """The real supervisor with the test double of tests/support/fake_worker.py as its workers: what
 matters here is which process lives when, not media."""
 
+import json
 import os
 import pathlib
 import signal
 import stat
+import subprocess
 import time
 
 from fakes import (Log, alive, final_files, recording_files, records, start, stop,
@@ -156,6 +158,36 @@ def stopped_process_is_killed(t):
     records(t, 'cam', 2)
     t.wait(lambda: not alive(pid), 'the stopped process is gone')
     t.wait(lambda: len(recording_files(t)) == 1, 'its file is dealt with')
+    stop(t, supervisor)
+
+
+def gaps(t):
+    done = subprocess.run([KEEPROLLING, 'status', '--json', f'--runtime-dir={t.dir / "runtime"}'],
+                          capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)['pipelines'][0]['gaps_24h']
+
+
+@test
+def late_reports_are_no_gaps(t):
+    supervisor = start(t, write_file(t, plan='unsteady'))
+    records(t, 'cam', 1)
+    time.sleep(8)
+    check(gaps(t)['count'] == 0, gaps(t))
+    stop(t, supervisor)
+
+
+@test
+def gap_of_a_stopped_process_counts(t):
+    supervisor = start(t, write_file(t))
+    pid = records(t, 'cam', 1)
+    time.sleep(1.5)
+    began = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    records(t, 'cam', 2)
+    t.wait(lambda: Log(t, 'cam').starts()[1:] and recording_files(t), 'the next one writes')
+    lost = Log(t, 'cam').starts()[1][1] - began
+    t.wait(lambda: gaps(t)['count'] == 1, 'the gap is counted')
+    check(lost - 1 < gaps(t)['seconds'], f'{lost:.1f} s were lost, and {gaps(t)} counted')
     stop(t, supervisor)
 
 

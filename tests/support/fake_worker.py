@@ -21,6 +21,7 @@ one line per event with pid, monotonic time and a word.
     failed          reports that its pipeline has failed
     hungry:MB       records and holds so much memory
     late:SECONDS    records after so long
+    unsteady        records all the time, but its reports come now early, now late
     lies            claims impossible figures, other workers' messages, unknown fields"""
 
 import json
@@ -177,6 +178,7 @@ if word == 'no-hello':
 say(type='hello', pid=os.getpid(), version='fake', instance=config['instance'])
 signal.signal(signal.SIGTERM, lambda *_: finish())
 signal.signal(signal.SIGINT, lambda *_: note('sigint'))
+turn = 0
 while True:
     try:
         behave()
@@ -195,4 +197,5 @@ while True:
     except (BrokenPipeError, ConnectionResetError):
         note('eof')
         finish()
-    commands(0.2)
+    turn += 1
+    commands((0.5, 1.7)[turn % 2] if word == 'unsteady' else 0.2)
