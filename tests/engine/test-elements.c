@@ -70,6 +70,7 @@ typedef struct {
   guint key;
   char step;  /* s, e, x, f, h, i */
   guint left; /* buffers */
+  gint64 waits_since;
   gboolean unlocked;
 } KrTestSrc;
 typedef GstPushSrcClass KrTestSrcClass;
@@ -100,6 +101,7 @@ test_src_start (GstBaseSrc *base)
   KrTestSrc *self = (KrTestSrc *)base;
 
   take_step (self);
+  self->waits_since = g_get_monotonic_time ();
   if (self->step == 'h')
     hang (self->key);
   if (self->step == 'f') {
@@ -142,12 +144,31 @@ sleep_until (KrTestSrc *self, gint64 end)
   return !unlocked;
 }
 
+/* Whether the buffer may go. The first one waits since the start. */
+static gboolean
+wait_for_buffer (KrTestSrc *self)
+{
+  gboolean unlocked;
+  gint64 now = g_get_monotonic_time ();
+
+  if (self->waits_since == 0)
+    self->waits_since = now;
+  unlocked = !sleep_until (self, now + 5000);
+  if (g_get_monotonic_time () - self->waits_since > 100 * G_TIME_SPAN_MILLISECOND) {
+    g_mutex_lock (&lock);
+    counts[self->key].late++;
+    g_mutex_unlock (&lock);
+  }
+  self->waits_since = 0;
+  return !unlocked;
+}
+
 static GstFlowReturn
 test_src_create (GstPushSrc *push, GstBuffer **ret_buffer)
 {
   KrTestSrc *self = (KrTestSrc *)push;
 
-  if (!sleep_until (self, g_get_monotonic_time () + 5000))
+  if (!wait_for_buffer (self))
     return GST_FLOW_FLUSHING;
   if (self->step != 'i' && self->left-- == 0) {
     self->left = 0;

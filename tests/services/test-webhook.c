@@ -448,6 +448,7 @@ test_disk_fails_and_returns (void)
   push (webhooks, "cam1", "a");
   kr_test_wait (g_file_test (folder, G_FILE_TEST_IS_DIR), 30);
   kr_test_wait (has_stored (folder, "cam1", "\"a\""), 30);
+  kr_test_wait (kr_http_server_n_requests (server) == 1, 30);
   g_assert_cmpint (g_rename (folder, away), ==, 0);
   push (webhooks, "cam1", "b");
   push (webhooks, "cam1", "c");
