@@ -75,7 +75,7 @@ scan_ahead (KrTsRegen *r, const KrRegion *g, guint8 *p)
 }
 
 static void
-take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean signalled)
+take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean broken)
 {
   guint counter = kr_ts_counter (p);
 
@@ -87,7 +87,7 @@ take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean signa
     if (last != KR_TS_NO_COUNTER && r->config.repair_joins &&
         r->config.mode != KR_TS_REGEN_MONITOR)
       s->delta = (last + kr_ts_has_payload (p) - counter) & 0x0f;
-  } else if (!signalled && kr_ts_regen_counter_breaks (r, s, p)) {
+  } else if (broken && (s->flags & KR_PID_SEEN) != 0) {
     r->stats.cc_errors++;
   }
   if ((s->flags & KR_PID_SEEN) == 0) {
@@ -277,7 +277,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   guint pid = header >> 8 & 0x1fff;
   KrPid *s = &r->pids[pid];
   gboolean payload = (header & KR_TS_AFC_PAYLOAD) != 0;
-  gboolean signalled, repeated, starts, scrambled;
+  gboolean broken, repeated, starts, scrambled;
   KrUnit unit;
 
   if (header >> 24 != KR_TS_SYNC_BYTE)
@@ -309,7 +309,9 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
     return KR_RUN_HOLD;
   }
 
-  signalled = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0;
+  /* Before a table is taken, for it is compared with the one known. */
+  broken = (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) == 0 &&
+           kr_ts_regen_counter_breaks (r, s, p);
   repeated =
       (s->flags & (KR_PID_SEEN | KR_PID_FRESH)) == KR_PID_SEEN && (header & 0x0f) == s->counter;
   /* First, for it may say that the counters go on elsewhere. */
@@ -318,7 +320,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
     kr_ts_region_mark_tables (r, g, p);
     kr_ts_session_insert_pat (r, g, p);
   }
-  take_counter (r, s, pid, p, signalled);
+  take_counter (r, s, pid, p, broken);
   if ((header & KR_TS_AFC_ADAPTATION) != 0)
     take_adaptation (r, g, p, pid);
   mark_discont (r, g, p);

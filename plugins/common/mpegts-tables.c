@@ -268,7 +268,7 @@ kr_ts_tables_may_repeat (const KrTsTables *tables, const guint8 *packet)
   start = offset + 1u + packet[offset];
   if (start + 3 > KR_TS_PACKET_SIZE ||
       start + 3 + ((packet[start + 1] & 0x0fu) << 8 | packet[start + 2]) <= KR_TS_PACKET_SIZE)
-    return TRUE;
+    return !kr_ts_tables_differ (tables, packet);
   return section->active;
 }
 
