@@ -857,6 +857,31 @@ kr_supervised_stop (KrSupervised *supervised, gboolean force)
   kr_supervised_step_handover (supervised);
 }
 
+static guint
+count_recorders (const KrSupervised *s, const char *pipeline, gint64 now)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < s->workers->len; i++) {
+    const KrWorker *worker = s->workers->pdata[i];
+
+    n +=
+        kr_worker_records (worker, pipeline) && now - worker->heartbeat <= KR_HEARTBEAT_WARN_US;
+  }
+  return n;
+}
+
+static void
+measure_overlaps (KrSupervised *s, gint64 now)
+{
+  for (guint i = 0; i < s->gaps->len; i++) {
+    const KrPipelineReport *before = s->before->pdata[i];
+
+    kr_gap_meter_note_recorders (s->gaps->pdata[i], count_recorders (s, before->name, now),
+                                 now);
+  }
+}
+
 void
 kr_supervised_tick (KrSupervised *supervised)
 {
@@ -869,6 +894,7 @@ kr_supervised_tick (KrSupervised *supervised)
     worker->fds = kr_worker_process_count_fds (worker->process);
   look (supervised, now);
   measure_silence (supervised, now);
+  measure_overlaps (supervised, now);
   look_for_leftovers (supervised, now);
 }
 
@@ -917,6 +943,7 @@ fill_in_gaps (KrPipelineSnapshot *pipeline, const KrGapMeter *meter, gint64 now_
 {
   for (guint i = 0; i < KR_N_GAP_CAUSES; i++)
     pipeline->gaps[i] = kr_gap_meter_total (meter, i);
+  pipeline->overlap_s = kr_gap_meter_overlap (meter);
   pipeline->gaps_24h = kr_gap_meter_recent (meter, now_utc_us);
   pipeline->gap_since_utc_us = kr_gap_meter_open_since (meter);
 }

@@ -12,6 +12,9 @@ struct _KrGapMeter {
   gboolean open; /* a gap is */
   KrGapCause cause;
 
+  gint64 both_since; /* monotonic: the last look saw more than one recorder; 0 = it did not */
+  double overlap_s;
+
   KrGapTotal totals[KR_N_GAP_CAUSES];
   KrGap window[KR_GAP_WINDOW_MAX]; /* a ring */
   guint n_window, next_window;
@@ -190,4 +193,18 @@ gint64
 kr_gap_meter_open_since (const KrGapMeter *meter)
 {
   return meter->open ? meter->last_data : 0;
+}
+
+void
+kr_gap_meter_note_recorders (KrGapMeter *meter, guint n, gint64 now)
+{
+  if (meter->both_since != 0)
+    meter->overlap_s += (double)MAX (0, now - meter->both_since) / G_TIME_SPAN_SECOND;
+  meter->both_since = n > 1 ? now : 0;
+}
+
+double
+kr_gap_meter_overlap (const KrGapMeter *meter)
+{
+  return meter->overlap_s;
 }

@@ -64,6 +64,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrGapMeter, kr_gap_meter_free)
 gboolean kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint worker,
                               gint64 now_utc_us, KrGap *ret_gap);
 
+/**
+ * kr_gap_meter_note_recorders:
+ * @meter: a meter
+ * @n: how many workers record this pipeline now
+ * @now: monotonic microseconds
+ *
+ * Counts the other way round: the time in which more than one worker recorded.
+ */
+void kr_gap_meter_note_recorders (KrGapMeter *meter, guint n, gint64 now);
+/* Seconds. */
+double kr_gap_meter_overlap (const KrGapMeter *meter);
+
 /* All ended gaps of one cause. */
 KrGapTotal kr_gap_meter_total (const KrGapMeter *meter, KrGapCause cause);
 /* Those of the last 24 hours, and the part of the present one. */

@@ -4,6 +4,7 @@
 #include "launcher/core/metrics.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "launcher/core/restart-policy.h"
 #include "plugins/common/messages.h"
@@ -39,6 +40,7 @@ static const char *const discontinuity_kinds[] = {
     KR_DISCONT_STREAM_JUMP,
     KR_DISCONT_OUTLIER_RETURN,
     KR_DISCONT_SHIFT_NEGATIVE,
+    NULL,
 };
 
 const char *
@@ -205,25 +207,46 @@ emit_state (Writer *w)
   }
 }
 
-static guint64
-named_count (const GArray *counts, const char *name)
+static void
+emit_named (Writer *w, gsize offset, const char *label, const char *const *names)
 {
-  for (guint i = 0; i < counts->len; i++)
-    if (g_str_equal (g_array_index (counts, KrNamedCount, i).name, name))
-      return g_array_index (counts, KrNamedCount, i).count;
-  return 0;
+  EACH_PIPELINE (w, file, pipeline)
+  {
+    const GArray *counts = G_STRUCT_MEMBER (GArray *, pipeline->report, offset);
+
+    for (guint i = 0; names[i] != NULL; i++)
+      sample (w, (double)kr_pipeline_report_get_count (counts, names[i]), "file", file->name,
+              "pipeline", pipeline->report->name, label, names[i], NULL);
+  }
 }
 
 static void
 emit_discontinuities (Writer *w)
 {
+  emit_named (w, G_STRUCT_OFFSET (KrPipelineReport, discontinuities), "kind",
+              discontinuity_kinds);
+}
+
+static void
+emit_corrections (Writer *w)
+{
+  emit_named (w, G_STRUCT_OFFSET (KrPipelineReport, correction_kinds), "kind",
+              kr_correction_kinds);
+}
+
+static void
+emit_drops (Writer *w)
+{
+  emit_named (w, G_STRUCT_OFFSET (KrPipelineReport, drops), "stage", kr_drop_stages);
+}
+
+static void
+emit_overlaps (Writer *w)
+{
   EACH_PIPELINE (w, file, pipeline)
   {
-    for (guint i = 0; i < G_N_ELEMENTS (discontinuity_kinds); i++)
-      sample (w,
-              (double)named_count (pipeline->report->discontinuities, discontinuity_kinds[i]),
-              "file", file->name, "pipeline", pipeline->report->name, "kind",
-              discontinuity_kinds[i], NULL);
+    sample (w, pipeline->overlap_s, "file", file->name, "pipeline", pipeline->report->name,
+            NULL);
   }
 }
 
@@ -287,20 +310,38 @@ emit_gap_seconds (Writer *w)
   }
 }
 
-/* "OPERATION ERRNO": there from the first one on, since what can fail is not known before. */
+/* @name is "OPERATION ERRNO". */
+static void
+sample_io_error (Writer *w, const KrFileSnapshot *file, const KrPipelineSnapshot *pipeline,
+                 const char *name)
+{
+  const char *space = strrchr (name, ' ');
+  g_autofree char *op =
+      space != NULL ? g_strndup (name, (gsize)(space - name)) : g_strdup (name);
+
+  sample (w, (double)kr_pipeline_report_get_count (pipeline->report->io_errors, name), "file",
+          file->name, "pipeline", pipeline->report->name, "op", op, "errno",
+          space != NULL ? space + 1 : "", NULL);
+}
+
+/* What disks do is there from the start; any other error from its first time on. */
 static void
 emit_io_errors (Writer *w)
 {
+  static const char *const usual[] = {"write EIO", "write ENOSPC", "fdatasync EIO",
+                                      "fdatasync ENOSPC", NULL};
+
   EACH_PIPELINE (w, file, pipeline)
   {
     const GArray *counts = pipeline->report->io_errors;
 
+    for (guint i = 0; usual[i] != NULL; i++)
+      sample_io_error (w, file, pipeline, usual[i]);
     for (guint i = 0; i < counts->len; i++) {
-      const KrNamedCount *count = &g_array_index (counts, KrNamedCount, i);
-      g_auto (GStrv) words = g_strsplit (count->name, " ", 2);
+      const char *name = g_array_index (counts, KrNamedCount, i).name;
 
-      sample (w, (double)count->count, "file", file->name, "pipeline", pipeline->report->name,
-              "op", words[0], "errno", words[1] != NULL ? words[1] : "", NULL);
+      if (!g_strv_contains (usual, name))
+        sample_io_error (w, file, pipeline, name);
     }
   }
 }
@@ -346,7 +387,9 @@ emit_restarts (Writer *w)
     const char *name = pipeline->report->name;
 
     for (guint i = 0; i < KR_N_CAUSES; i++)
-      sample (w, (double)named_count (pipeline->report->restart_causes, kr_cause_name (i)),
+      sample (w,
+              (double)kr_pipeline_report_get_count (pipeline->report->restart_causes,
+                                                    kr_cause_name (i)),
               "file", file->name, "pipeline", name, "layer", kr_layer_name (KR_LAYER_PIPELINE),
               "reason", kr_cause_name (i), NULL);
     sample (w, (double)file->crashes, "file", file->name, "pipeline", name, "layer",
@@ -580,17 +623,24 @@ static const Family families[] = {
      emit_gaps},
     {{"gap_seconds_total", "counter", "file, pipeline, cause", "The length of those gaps."},
      emit_gap_seconds},
+    {{"overlap_seconds_total", "counter", PER_PIPELINE,
+      "Time in which two workers both recorded it: a replacement or a handover."},
+     emit_overlaps},
     {{"discontinuities_total", "counter", "file, pipeline, kind",
       "Disorders of the source's timestamps that were repaired or reported."},
      emit_discontinuities},
-    {{"corrections_total", "counter", PER_PIPELINE, "Timestamp corrections of all kinds."},
-     .member = MEMBER (MEMBER_U64, corrections)},
+    {{"corrections_total", "counter", "file, pipeline, kind",
+      "Stamps that were rewritten (mpegtsregen), adjusted (timestampregen), nudged, not "
+      "believed (outlier), synthesized or duplicated. The kinds overlap: no sum over them."},
+     emit_corrections},
     {{"drift_ppm", "gauge", PER_PIPELINE,
       "How much faster than ours the source's clock runs, in millionths."},
      .member = MEMBER (MEMBER_DOUBLE, drift_ppm)},
-    {{"dropped_buffers_total", "counter", PER_PIPELINE,
-      "Buffers not recorded because the disk was full or too slow."},
-     .member = MEMBER (MEMBER_U64, dropped_buffers)},
+    {{"dropped_buffers_total", "counter", "file, pipeline, stage",
+      "Buffers not recorded: the disk was full or too slow (sink), or they came before the "
+      "first keyframe or had no place on the timeline (regenerator; packets for "
+      "mpegtsregen)."},
+     emit_drops},
     {{"dropped_bytes_total", "counter", PER_PIPELINE,
       "Bytes not recorded because the disk was full or too slow."},
      .member = MEMBER (MEMBER_U64, dropped_bytes)},

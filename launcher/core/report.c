@@ -46,6 +46,18 @@ const KrSrtStat kr_srt_stats[] = {
     {NULL, FALSE},
 };
 
+const char *const kr_drop_stages[] = {KR_DROP_SINK, KR_DROP_REGENERATOR, NULL};
+
+const char *const kr_correction_kinds[] = {
+    KR_CORRECTION_REWRITTEN,
+    KR_CORRECTION_ADJUSTED,
+    KR_CORRECTION_NUDGED,
+    KR_CORRECTION_OUTLIER,
+    KR_CORRECTION_SYNTHESIZED,
+    KR_CORRECTION_DUPLICATED,
+    NULL,
+};
+
 KrPipelineReport *
 kr_pipeline_report_new (const char *name)
 {
@@ -58,6 +70,8 @@ kr_pipeline_report_new (const char *name)
   report->disk_runway_s = -1;
   report->discontinuities = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   report->restart_causes = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  report->drops = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  report->correction_kinds = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   report->io_errors = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   report->source_stats = g_array_new (FALSE, TRUE, sizeof (KrNamedValue));
   return report;
@@ -76,6 +90,8 @@ kr_pipeline_report_copy (const KrPipelineReport *report)
   copy->blocked_by = g_strdup (report->blocked_by);
   copy->discontinuities = g_array_copy (report->discontinuities);
   copy->restart_causes = g_array_copy (report->restart_causes);
+  copy->drops = g_array_copy (report->drops);
+  copy->correction_kinds = g_array_copy (report->correction_kinds);
   copy->io_errors = g_array_copy (report->io_errors);
   copy->source_stats = g_array_copy (report->source_stats);
   return copy;
@@ -94,6 +110,8 @@ kr_pipeline_report_free (KrPipelineReport *report)
   g_free (report->blocked_by);
   g_array_unref (report->discontinuities);
   g_array_unref (report->restart_causes);
+  g_array_unref (report->drops);
+  g_array_unref (report->correction_kinds);
   g_array_unref (report->io_errors);
   g_array_unref (report->source_stats);
   g_free (report);
@@ -138,7 +156,18 @@ kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *b
 #undef LATEST
   add_counts (report->discontinuities, before->discontinuities);
   add_counts (report->restart_causes, before->restart_causes);
+  add_counts (report->drops, before->drops);
+  add_counts (report->correction_kinds, before->correction_kinds);
   add_counts (report->io_errors, before->io_errors);
+}
+
+guint64
+kr_pipeline_report_get_count (const GArray *counts, const char *name)
+{
+  for (guint i = 0; i < counts->len; i++)
+    if (g_strcmp0 (g_array_index (counts, KrNamedCount, i).name, name) == 0)
+      return g_array_index (counts, KrNamedCount, i).count;
+  return 0;
 }
 
 void

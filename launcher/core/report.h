@@ -79,12 +79,14 @@ typedef struct {
   double disk_runway_s;  /* at the present rate; < 0 = unknown */
   KrHistogram syncs;     /* how long each took */
   KrHistogram finalises; /* the same: sync, rename, sync of the folder */
+  GArray *drops;         /* of KrNamedCount: dropped_buffers by kr_drop_stages */
   GArray *io_errors;     /* of KrNamedCount: "OPERATION ERRNO", such as "fdatasync EIO" */
 
   /* time */
   double drift_ppm;
   GArray *discontinuities; /* of KrNamedCount: by kind */
   guint64 corrections;
+  GArray *correction_kinds; /* of KrNamedCount: by kr_correction_kinds; they overlap */
 
   /* live sources */
   guint sources;        /* how many the pipeline has */
@@ -105,6 +107,21 @@ typedef struct {
       abandoned; /* pipelines and sources that hung in a state change and were left behind */
 } KrPipelineReport;
 
+/* Where buffers can be dropped, and what happens to stamps. Each ends with NULL. */
+extern const char *const kr_drop_stages[];
+extern const char *const kr_correction_kinds[];
+
+#define KR_DROP_SINK "sink" /* atomicfilesink: the disk is full, or too slow */
+#define KR_DROP_REGENERATOR                                                                    \
+  "regenerator" /* before the first keyframe, or without a place in time */
+
+#define KR_CORRECTION_REWRITTEN   "rewritten"   /* mpegtsregen: a stamp in the stream */
+#define KR_CORRECTION_ADJUSTED    "adjusted"    /* timestampregen: more than mapped */
+#define KR_CORRECTION_NUDGED      "nudged"      /* raised, so that time does not go back */
+#define KR_CORRECTION_OUTLIER     "outlier"     /* not believed, and it came to nothing */
+#define KR_CORRECTION_SYNTHESIZED "synthesized" /* there was no DTS */
+#define KR_CORRECTION_DUPLICATED  "duplicated"  /* cfr: a frame for want of one */
+
 KrPipelineReport *kr_pipeline_report_new (const char *name);
 KrPipelineReport *kr_pipeline_report_copy (const KrPipelineReport *report);
 void kr_pipeline_report_free (KrPipelineReport *report);
@@ -121,6 +138,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrPipelineReport, kr_pipeline_report_free)
 void kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *before);
 
 void kr_pipeline_report_count (GArray *counts, const char *name, guint64 n);
+/* 0 if nothing of that name was counted */
+guint64 kr_pipeline_report_get_count (const GArray *counts, const char *name);
 
 /* What KrPipelineReport.source_stats can hold: names of libsrt's statistics as srtsrc gives
  * them. Counts are of the present connection and start again with the next one; they are sums

@@ -58,6 +58,7 @@ typedef struct {
   KrHealthReport health;
   KrGapTotal gaps[KR_N_GAP_CAUSES]; /* since the supervisor started, by cause */
   KrGapTotal gaps_24h;
+  double overlap_s;        /* in which two workers recorded it, since the supervisor started */
   gint64 gap_since_utc_us; /* nothing is recorded since then; 0 = it is */
 } KrPipelineSnapshot;
 

@@ -16,11 +16,12 @@
 typedef struct {
   guint64 written, durable, dropped;
   guint64 buffers, keyframes;
-  guint64 corrections, dropped_buffers;
+  guint64 dropped_by_sink, dropped_by_regenerator;
+  guint64 rewritten, adjusted, nudged, outliers, synthesized, duplicated;
   KrHistogram syncs, finalises;
 } Counts;
 
-typedef enum { FILE_SINK, GROWTH_MONITOR, REGENERATOR } Role;
+typedef enum { FILE_SINK, GROWTH_MONITOR, TS_REGENERATOR, REGENERATOR } Role;
 
 typedef struct {
   GstElement *element;
@@ -213,7 +214,7 @@ role_of (GstElement *element, Role *ret_role)
   } roles[] = {
       {"atomicfilesink", FILE_SINK},
       {"growthmonitorsink", GROWTH_MONITOR},
-      {"mpegtsregen", REGENERATOR},
+      {"mpegtsregen", TS_REGENERATOR},
       {"timestampregen", REGENERATOR},
   };
   GstElementFactory *factory = gst_element_get_factory (element);
@@ -258,8 +259,14 @@ add_counts (Counts *sum, const Counts *counts)
   sum->dropped += counts->dropped;
   sum->buffers += counts->buffers;
   sum->keyframes += counts->keyframes;
-  sum->corrections += counts->corrections;
-  sum->dropped_buffers += counts->dropped_buffers;
+  sum->dropped_by_sink += counts->dropped_by_sink;
+  sum->dropped_by_regenerator += counts->dropped_by_regenerator;
+  sum->rewritten += counts->rewritten;
+  sum->adjusted += counts->adjusted;
+  sum->nudged += counts->nudged;
+  sum->outliers += counts->outliers;
+  sum->synthesized += counts->synthesized;
+  sum->duplicated += counts->duplicated;
   kr_histogram_add (&sum->syncs, &counts->syncs);
   kr_histogram_add (&sum->finalises, &counts->finalises);
 }
@@ -314,17 +321,47 @@ look_at_file (KrCollector *collector, Member *member, const GstStructure *stats)
   report->disk_runway_s = get_double (stats, "runway-s", -1);
   report->last_sync_utc_us =
       MAX (report->last_sync_utc_us, (gint64)(get_number (stats, "last-sync-utc-ns") / 1000));
-  member->counts.dropped_buffers = get_number (stats, "dropped-buffers");
+  member->counts.dropped_by_sink = get_number (stats, "dropped-buffers");
   get_histogram (stats, "sync-ns-histogram", "sync-ns-sum", &member->counts.syncs);
   get_histogram (stats, "finalise-ns-histogram", "finalise-ns-sum", &member->counts.finalises);
   member->io_age_us = (gint64)(get_number (stats, "io-age-ns") / 1000);
 }
 
 static void
+look_at_ts_regenerator (KrCollector *collector, Member *member, const GstStructure *stats)
+{
+  member->counts.rewritten = get_number (stats, "corrections");
+  member->counts.nudged = get_number (stats, "nudged");
+  member->counts.outliers = get_number (stats, "outliers");
+  member->counts.dropped_by_regenerator = get_number (stats, "dropped-packets");
+  collector->report->drift_ppm = get_double (stats, "drift-ppm", collector->report->drift_ppm);
+}
+
+/* One structure in the stats for each pad. */
+static gboolean
+add_pad_stats (GQuark field, const GValue *value, gpointer data)
+{
+  Counts *counts = data;
+  const GstStructure *pad;
+
+  if (!GST_VALUE_HOLDS_STRUCTURE (value))
+    return TRUE;
+  pad = gst_value_get_structure (value);
+  counts->nudged += get_number (pad, "nudged");
+  counts->outliers += get_number (pad, "outliers");
+  counts->synthesized += get_number (pad, "no-dts");
+  counts->duplicated += get_number (pad, "duplicated");
+  counts->dropped_by_regenerator += get_number (pad, "dropped");
+  return TRUE;
+}
+
+static void
 look_at_regenerator (KrCollector *collector, Member *member, const GstStructure *stats)
 {
-  member->counts.corrections = get_number (stats, "corrections");
-  member->counts.dropped_buffers = get_number (stats, "dropped-buffers");
+  Counts counts = {.adjusted = get_number (stats, "corrections")};
+
+  gst_structure_foreach (stats, add_pad_stats, &counts);
+  member->counts = counts;
   collector->report->drift_ppm = get_double (stats, "drift-ppm", collector->report->drift_ppm);
 }
 
@@ -342,6 +379,8 @@ look_at_members (KrCollector *collector)
       continue;
     if (member->role == FILE_SINK)
       look_at_file (collector, member, stats);
+    else if (member->role == TS_REGENERATOR)
+      look_at_ts_regenerator (collector, member, stats);
     else
       look_at_regenerator (collector, member, stats);
     gst_structure_free (stats);
@@ -418,6 +457,30 @@ sum_growth (KrCollector *collector)
   }
 }
 
+static void
+report_corrections (KrPipelineReport *report, const Counts *sum)
+{
+  GArray *kinds = report->correction_kinds;
+
+  report->corrections = sum->rewritten + sum->adjusted;
+  g_array_set_size (kinds, 0);
+  kr_pipeline_report_count (kinds, KR_CORRECTION_REWRITTEN, sum->rewritten);
+  kr_pipeline_report_count (kinds, KR_CORRECTION_ADJUSTED, sum->adjusted);
+  kr_pipeline_report_count (kinds, KR_CORRECTION_NUDGED, sum->nudged);
+  kr_pipeline_report_count (kinds, KR_CORRECTION_OUTLIER, sum->outliers);
+  kr_pipeline_report_count (kinds, KR_CORRECTION_SYNTHESIZED, sum->synthesized);
+  kr_pipeline_report_count (kinds, KR_CORRECTION_DUPLICATED, sum->duplicated);
+}
+
+static void
+report_drops (KrPipelineReport *report, const Counts *sum)
+{
+  report->dropped_buffers = sum->dropped_by_sink + sum->dropped_by_regenerator;
+  g_array_set_size (report->drops, 0);
+  kr_pipeline_report_count (report->drops, KR_DROP_SINK, sum->dropped_by_sink);
+  kr_pipeline_report_count (report->drops, KR_DROP_REGENERATOR, sum->dropped_by_regenerator);
+}
+
 KrPipelineReport *
 kr_collector_report (KrCollector *collector)
 {
@@ -433,8 +496,8 @@ kr_collector_report (KrCollector *collector)
   report->dropped_bytes = sum.dropped;
   report->buffers = sum.buffers;
   report->keyframes = sum.keyframes;
-  report->corrections = sum.corrections;
-  report->dropped_buffers = sum.dropped_buffers;
+  report_corrections (report, &sum);
+  report_drops (report, &sum);
   report->syncs = sum.syncs;
   report->finalises = sum.finalises;
   report->stalled = stall != NULL;

@@ -305,6 +305,8 @@ decode_report (JsonNode *node, GError **error)
   if (!get_state (object, &report->state, error) ||
       !get_counts (object, "discontinuities", report->discontinuities, error) ||
       !get_counts (object, "restart_causes", report->restart_causes, error) ||
+      !get_counts (object, "drops", report->drops, error) ||
+      !get_counts (object, "correction_kinds", report->correction_kinds, error) ||
       !get_counts (object, "io_errors", report->io_errors, error) ||
       !get_source_stats (object, report->source_stats, error))
     return NULL;

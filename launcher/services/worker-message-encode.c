@@ -114,6 +114,8 @@ put_report (JsonBuilder *builder, const KrPipelineReport *report)
 
   put_counts (builder, "discontinuities", report->discontinuities);
   put_counts (builder, "restart_causes", report->restart_causes);
+  put_counts (builder, "drops", report->drops);
+  put_counts (builder, "correction_kinds", report->correction_kinds);
   put_counts (builder, "io_errors", report->io_errors);
 
   json_builder_set_member_name (builder, "source_stats");

@@ -233,6 +233,17 @@ test_the_window_forgets (Fixture *f, gconstpointer data)
   g_assert_cmpuint (recent.count, ==, 0);
 }
 
+/* A replacement, then a handover a minute later: counted while both record, and not in between. */
+static void
+test_two_workers (Fixture *f, gconstpointer data)
+{
+  static const guint recorders[] = {1, 1, 2, 2, 2, 1, 0, 1, 1, 3, 1};
+
+  for (guint i = 0; i < G_N_ELEMENTS (recorders); i++)
+    kr_gap_meter_note_recorders (f->meter, recorders[i], START + i * S);
+  g_assert_cmpfloat (kr_gap_meter_overlap (f->meter), ==, 4);
+}
+
 #define ADD(name, function)                                                                    \
   g_test_add ("/core/gap-meter/" name, Fixture, NULL, set_up, function, tear_down)
 
@@ -252,6 +263,7 @@ main (int argc, char **argv)
   ADD ("disk-full", test_a_full_disk_though_data_come);
   ADD ("stop", test_a_stop_is_no_gap);
   ADD ("clock-set-back", test_a_clock_set_back_invents_nothing);
+  ADD ("two-workers", test_two_workers);
   ADD ("window", test_the_window_forgets);
   return g_test_run ();
 }

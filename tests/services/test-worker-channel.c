@@ -129,6 +129,10 @@ test_report_carries_every_member (void)
   kr_pipeline_report_count (report->discontinuities, "gap", 1);
   report->restart_causes = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   kr_pipeline_report_count (report->restart_causes, "source", 2);
+  report->drops = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  kr_pipeline_report_count (report->drops, KR_DROP_SINK, 5);
+  report->correction_kinds = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
+  kr_pipeline_report_count (report->correction_kinds, KR_CORRECTION_NUDGED, 6);
   report->io_errors = g_array_new (FALSE, TRUE, sizeof (KrNamedCount));
   kr_pipeline_report_count (report->io_errors, "fsync EIO", 1);
   report->source_stats = g_array_new (FALSE, TRUE, sizeof (KrNamedValue));
@@ -169,6 +173,9 @@ test_report_carries_every_member (void)
   g_assert_cmpmem (&back->finalises, sizeof back->finalises, &report->finalises,
                    sizeof report->finalises);
   g_assert_cmpuint (g_array_index (back->restart_causes, KrNamedCount, 0).count, ==, 2);
+  g_assert_cmpuint (kr_pipeline_report_get_count (back->drops, "sink"), ==, 5);
+  g_assert_cmpuint (kr_pipeline_report_get_count (back->correction_kinds, "nudged"), ==, 6);
+  g_assert_cmpuint (kr_pipeline_report_get_count (back->drops, "nowhere"), ==, 0);
   g_assert_cmpstr (g_array_index (back->io_errors, KrNamedCount, 0).name, ==, "fsync EIO");
 }
 
