@@ -865,8 +865,7 @@ count_recorders (const KrSupervised *s, const char *pipeline, gint64 now)
   for (guint i = 0; i < s->workers->len; i++) {
     const KrWorker *worker = s->workers->pdata[i];
 
-    n +=
-        kr_worker_records (worker, pipeline) && now - worker->heartbeat <= KR_HEARTBEAT_WARN_US;
+    n += kr_worker_records (worker, pipeline) && is_heard (worker, now);
   }
   return n;
 }
