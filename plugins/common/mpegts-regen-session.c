@@ -338,6 +338,7 @@ list_program (KrTsRegen *r, guint index, const KrTsProgramTable *table, const gu
 
     if ((claimed[pid / 8] & 1u << pid % 8) == 0 && pid != KR_TS_PID_NULL) {
       r->pids[pid].flags |= KR_PID_DROP;
+      r->pids[pid].program = (guint8)index; /* until the next session's PMT */
       kr_pid_update (&r->pids[pid], pid);
     }
   }

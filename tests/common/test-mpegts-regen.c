@@ -417,6 +417,69 @@ test_long_pmt_is_replaced (gconstpointer data)
   run_end (&run);
 }
 
+/* An encoder and its stand-in take turns, with other numbers. */
+static void
+make_turns (KrTsMaker *maker, guint n)
+{
+  for (guint i = 0; i < n; i++) {
+    gboolean first = i % 2 == 0;
+
+    kr_ts_maker_restart (maker);
+    kr_ts_make_session (maker, &(KrTsSession){.frames = 50,
+                                              .start = 900000 * (1 + i % 3),
+                                              .video_pid = first ? 0x100 : 0x44,
+                                              .audio_pid = first ? 0x101 : 0x45,
+                                              .pmt_pid = first ? 0x1000 : 0x66,
+                                              .pcr_pid = first ? 0x1f0 : 0x1f1});
+  }
+}
+
+static void
+test_encoders_take_turns (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  Run run;
+
+  make_turns (maker, 5);
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  assert_sound (&run, &found);
+  g_assert_cmpuint (found.video, ==, 250);
+  g_assert_cmpuint (found.audio, ==, 5 * 84);
+  g_assert_cmpuint (found.pcrs, ==, 250);
+  g_assert_cmpuint (run.tables, ==, 1);
+  run_end (&run);
+}
+
+/* The numbers of the first encoder, which its stand-in goes out under, come back as something
+ * else. */
+static void
+test_numbers_come_back (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsFound found;
+  Run run;
+
+  make_turns (maker, 2);
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50,
+                                            .no_audio = TRUE,
+                                            .video_pid = 0x1000,
+                                            .pmt_pid = 0x101,
+                                            .pcr_pid = 0x100});
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  kr_ts_read_back (run.out->data, run.out->len, &found);
+  g_assert_cmpuint (found.video, ==, 150);
+  g_assert_cmpuint (found.pcrs, ==, 150);
+  g_assert_cmpuint (found.pmts, ==, 75);
+  g_assert_cmpuint (found.stray_pcrs + found.cc_errors + found.pcr_back + found.dts_back, ==,
+                    0);
+  g_assert_cmpuint (run.tables, ==, 2);
+  run_end (&run);
+}
+
 /* Inside a session: while the picture goes on, a file may end at its next keyframe; if it does
  * not, it should end here. */
 static void
@@ -1378,6 +1441,8 @@ main (int argc, char **argv)
                         test_tables_change_on_the_way);
   g_test_add_data_func ("/common/mpegts-regen/on-the-way/picture", GINT_TO_POINTER (TRUE),
                         test_tables_change_on_the_way);
+  g_test_add_func ("/common/mpegts-regen/turns", test_encoders_take_turns);
+  g_test_add_func ("/common/mpegts-regen/numbers-come-back", test_numbers_come_back);
   g_test_add_func ("/common/mpegts-regen/remap-pcr", test_own_pcr_is_remapped);
   for (gsize block = 100; block < 1000000; block *= 9) {
     g_autofree char *path =
