@@ -57,21 +57,16 @@ say (GLogLevelFlags level, const char *file, const char *text, gpointer data)
 #endif
 
 void
-kr_alerts_add_file (KrAlerts *alerts, const KrPipelineFile *file)
+kr_alerts_set_file (KrAlerts *alerts, const KrPipelineFile *file)
 {
+#ifdef HAVE_STATUS_SERVER
+  if (alerts->webhooks == NULL && file->alerts.webhook != NULL)
+    alerts->webhooks = kr_webhooks_new (alerts->folder, say, NULL);
+  if (alerts->webhooks != NULL)
+    kr_webhooks_set (alerts->webhooks, file->name, file->path, file->alerts.webhook);
+#else
   if (file->alerts.webhook == NULL)
     return;
-#ifdef HAVE_STATUS_SERVER
-  if (alerts->webhooks == NULL)
-    alerts->webhooks = kr_webhooks_new (alerts->folder, say, NULL);
-  if (kr_webhooks_has (alerts->webhooks, file->name))
-    kr_log (G_LOG_LEVEL_WARNING, file->name, NULL,
-            "%s: another file of this name has a webhook already, which gets the alerts of "
-            "both",
-            file->path);
-  else
-    kr_webhooks_add (alerts->webhooks, file->name, file->path, file->alerts.webhook);
-#else
   kr_log (G_LOG_LEVEL_WARNING, file->name, NULL,
           "this keeprolling was built without webhooks: nobody will be told of trouble");
 #endif

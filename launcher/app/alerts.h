@@ -19,8 +19,8 @@ KrAlerts *kr_alerts_new (const char *state_dir);
 void kr_alerts_free (KrAlerts *alerts);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrAlerts, kr_alerts_free)
 
-/* Reads its [Alerts]. */
-void kr_alerts_add_file (KrAlerts *alerts, const KrPipelineFile *file);
+/* Reads its [Alerts], which may be other ones than those of before. */
+void kr_alerts_set_file (KrAlerts *alerts, const KrPipelineFile *file);
 
 /* See KrLauncherCallbacks.event. Most kinds are no alert. */
 void kr_alerts_push (KrAlerts *alerts, const char *file, const char *pipeline, const char *kind,

@@ -15,6 +15,8 @@
 #include "launcher/app/launcher.h"
 #include "launcher/app/log.h"
 #include "launcher/app/pipeline-files.h"
+#include "launcher/app/reload-check.h"
+#include "launcher/app/reload.h"
 #include "launcher/app/runtime-dir.h"
 #include "launcher/app/service-manager.h"
 #include "launcher/app/status-service.h"
@@ -38,9 +40,11 @@ typedef struct {
   KrServiceManager *manager;
   KrAlerts *alerts;
   KrControl *control;
+  KrReloader *reloader;
   KrDestinations *destinations;
   GPid check_pid; /* 0 = no check is running */
   gboolean interrupted;
+  gboolean wants_reload; /* since before anything was started */
   int code;
 } Run;
 
@@ -60,28 +64,13 @@ on_check_exit (GPid pid, int status, gpointer data)
   g_main_loop_quit (run->loop);
 }
 
-/* The --set values go by the environment, where they beat [Variables] just the same: what is on
- * a command line anybody on the machine can read. */
-static char **
-check_environment (GHashTable *values)
-{
-  char **environment = g_get_environ ();
-  GHashTableIter iter;
-  gpointer name, value;
-
-  g_hash_table_iter_init (&iter, values);
-  while (g_hash_table_iter_next (&iter, &name, &value))
-    environment = g_environ_setenv (environment, name, value, TRUE);
-  return environment;
-}
-
 /* In a process of its own, since elements are looked at and the supervisor keeps clear of
  * GStreamer: a plugin that crashes takes nothing along. */
 static int
 run_check (Run *run)
 {
   g_autoptr (GPtrArray) argv = g_ptr_array_new_with_free_func (g_free);
-  g_auto (GStrv) environment = check_environment (run->values);
+  g_auto (GStrv) environment = kr_check_environment (run->values);
   g_autoptr (GError) error = NULL;
 
   g_ptr_array_add (argv, kr_own_program ());
@@ -209,11 +198,32 @@ on_file (KrLauncher *launcher, const KrPipelineFile *file, gpointer data)
 {
   Run *run = data;
 
-  kr_alerts_add_file (run->alerts, file);
-  kr_destinations_add_file (run->destinations, file);
+  kr_alerts_set_file (run->alerts, file);
+  kr_destinations_set_file (run->destinations, file, launcher);
 }
 
+static void
+on_handed_over (KrLauncher *launcher, const char *file, KrHandoverResult result,
+                const char *text, gpointer data)
+{
+  Run *run = data;
+
+  if (run->reloader != NULL)
+    kr_reloader_handed_over (run->reloader, file, result, text);
+}
+
+static void
+on_busy (gboolean busy, gpointer data)
+{
+  Run *run = data;
+
+  kr_service_manager_set_reloading (run->manager, busy);
+}
+
+static const KrReloaderCallbacks reloader_callbacks = {.busy = on_busy};
+
 static const KrLauncherCallbacks launcher_callbacks = {
+    .handed_over = on_handed_over,
     .file = on_file,
     .finished = on_finished,
     .snapshot = on_snapshot,
@@ -240,6 +250,19 @@ on_signal (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+/* SIGHUP: what has changed. Also what a terminal sends that is closed: recording goes on. */
+static gboolean
+on_hangup (gpointer data)
+{
+  Run *run = data;
+
+  if (run->reloader == NULL)
+    run->wants_reload = TRUE;
+  else
+    kr_reloader_ask (run->reloader, NULL, FALSE, FALSE, "SIGHUP", NULL, NULL);
+  return G_SOURCE_CONTINUE;
+}
+
 static int
 run_files (Run *run)
 {
@@ -254,8 +277,12 @@ run_files (Run *run)
   run->status = kr_status_service_new (run->listen, run->token_file, &config);
   if (run->status == NULL)
     return config;
-  run->control = kr_control_new (run->runtime_dir, run->launcher);
+  run->reloader =
+      kr_reloader_new (run->launcher, run->arguments, run->values, &reloader_callbacks, run);
+  run->control = kr_control_new (run->runtime_dir, run->launcher, run->reloader);
   kr_launcher_start (run->launcher);
+  if (run->wants_reload)
+    on_hangup (run);
   g_main_loop_run (run->loop);
   if (run->code == KR_EXIT_OK)
     kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL, "all ended in good order");
@@ -268,6 +295,7 @@ run_supervisor (Run *run)
   /* Before the end of a worker that systemd has sent the same signal: that is no crash then. */
   guint term_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGTERM, on_signal, run, NULL);
   guint int_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGINT, on_signal, run, NULL);
+  guint hup_id = g_unix_signal_add (SIGHUP, on_hangup, run);
   int code = kr_pipeline_files_collect (run->arguments, run->paths);
 
   if (code == KR_EXIT_OK)
@@ -280,6 +308,7 @@ run_supervisor (Run *run)
     code = run_files (run);
   g_source_remove (term_id);
   g_source_remove (int_id);
+  g_source_remove (hup_id);
   return code;
 }
 
@@ -336,6 +365,7 @@ kr_cmd_run (int argc, char **argv)
     run.launcher = kr_launcher_new (&launcher_callbacks, &run);
     run.values = kr_set_values_parse (run.set);
     code = run.values != NULL ? run_supervisor (&run) : KR_EXIT_CONFIG;
+    kr_reloader_free (run.reloader);
     kr_control_free (run.control);
     kr_launcher_free (run.launcher);
     kr_status_service_free (run.status);

@@ -11,11 +11,12 @@ G_BEGIN_DECLS
 
 /* One file cmd-NAME.c each, one row in the table of main.c, and one section in
  * docs/keeprolling.1.scd, options and all: tests/integration/test_manual.py compares.
- * argv[0] is the subcommand's name; argv is NULL-terminated and may be reordered. The result is a
- * KrExitCode. */
+ * argv[0] is the subcommand's name; argv is NULL-terminated and may be reordered. The result is
+ * a KrExitCode. */
 int kr_cmd_analyze (int argc, char **argv);
 int kr_cmd_check (int argc, char **argv);
 int kr_cmd_recover (int argc, char **argv);
+int kr_cmd_reload (int argc, char **argv);
 int kr_cmd_run (int argc, char **argv);
 int kr_cmd_status (int argc, char **argv);
 int kr_cmd_stop (int argc, char **argv);
@@ -51,5 +52,10 @@ void kr_command_hide (char **words, char **values);
  */
 int kr_command_error (KrExitCode code, const char *hint, const char *format, ...)
     G_GNUC_PRINTF (3, 4);
+
+/* What kr_command_error() has to say in this thread is appended to @text instead; NULL ends
+ * that.
+ */
+void kr_command_capture_errors (GString *text);
 
 G_END_DECLS

@@ -12,6 +12,7 @@
 
 struct _KrControl {
   KrLauncher *launcher;
+  KrReloader *reloader;
   KrControlSocket *socket; /* NULL = there is none */
 };
 
@@ -93,25 +94,73 @@ on_stop (const char *const *files, GError **error, gpointer data)
   return TRUE;
 }
 
+/* --- reload: what the reloader says goes to the client that has asked ----------------------
+ */
+
+static void
+on_reload_progress (const char *file, const char *text, gpointer data)
+{
+  kr_control_reply_progress (data, file, text);
+}
+
+static void
+on_reload_result (const char *file, int code, const char *text, gpointer data)
+{
+  kr_control_reply_result (data, file, code, text);
+}
+
+static void
+on_reload_ended (int code, const char *text, gpointer data)
+{
+  kr_control_reply_end (data, code, text);
+}
+
+static const KrReloadWatcher reload_watcher = {
+    .progress = on_reload_progress,
+    .result = on_reload_result,
+    .ended = on_reload_ended,
+};
+
+static gboolean
+on_reload (const KrControlReload *wish, KrControlReply *reply, GError **error, gpointer data)
+{
+  KrControl *control = data;
+
+  if (kr_launcher_is_stopping (control->launcher)) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_BUSY, "everything is being stopped");
+    return FALSE;
+  }
+  if (!kr_reloader_ask (control->reloader, wish->files, wish->all, wish->in_turn,
+                        "keeprolling reload", &reload_watcher, reply)) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                         "too many reloads wait already: try again");
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static const KrControlCallbacks callbacks = {
+    .reload = on_reload,
     .snapshot = on_snapshot,
     .stop = on_stop,
 };
 
 KrControl *
-kr_control_new (const char *runtime_dir, KrLauncher *launcher)
+kr_control_new (const char *runtime_dir, KrLauncher *launcher, KrReloader *reloader)
 {
   KrControl *control = g_new0 (KrControl, 1);
   g_autoptr (GError) error = NULL;
 
   control->launcher = launcher;
+  control->reloader = reloader;
   control->socket = kr_control_socket_new (
       runtime_dir, kr_launcher_get_snapshot (launcher)->instance, &callbacks, control, &error);
   if (control->socket == NULL)
-    kr_log (G_LOG_LEVEL_WARNING, NULL, NULL,
-            "no control socket (%s): keeprolling status and stop do not reach this one; "
-            "recording is not affected. See --runtime-dir",
-            error->message);
+    kr_log (
+        G_LOG_LEVEL_WARNING, NULL, NULL,
+        "no control socket (%s): keeprolling status, reload and stop do not reach this one; "
+        "recording is not affected. See --runtime-dir",
+        error->message);
   return control;
 }
 

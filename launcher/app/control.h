@@ -3,15 +3,16 @@
 
 #pragma once
 
-#include "launcher/app/launcher.h"
+#include "launcher/app/reload.h"
 
 G_BEGIN_DECLS
 
 typedef struct _KrControl KrControl;
 
 /* Recording matters more than being controlled: without a socket it is only said that commands
- * cannot reach us. @launcher must outlive it. Main thread. */
-KrControl *kr_control_new (const char *runtime_dir, KrLauncher *launcher);
+ * cannot reach us. @launcher must outlive it, @reloader must not: what it has to tell comes
+ * here. Main thread. */
+KrControl *kr_control_new (const char *runtime_dir, KrLauncher *launcher, KrReloader *reloader);
 void kr_control_free (KrControl *control);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrControl, kr_control_free)
 

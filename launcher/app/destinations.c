@@ -49,19 +49,19 @@ kr_destinations_free (KrDestinations *destinations)
   g_free (destinations);
 }
 
-static gboolean
-is_listed (const KrDestinations *destinations, const char *file)
+#ifdef HAVE_STATUS_SERVER
+static Destination *
+find_listed (const KrDestinations *destinations, const char *file)
 {
   for (guint i = 0; i < destinations->list->len; i++) {
-    const Destination *destination = destinations->list->pdata[i];
+    Destination *destination = destinations->list->pdata[i];
 
     if (g_strcmp0 (destination->file, file) == 0)
-      return TRUE;
+      return destination;
   }
-  return FALSE;
+  return NULL;
 }
 
-#ifdef HAVE_STATUS_SERVER
 static void
 add_to_list (KrDestinations *destinations, const char *file)
 {
@@ -73,26 +73,30 @@ add_to_list (KrDestinations *destinations, const char *file)
 #endif
 
 void
-kr_destinations_add_file (KrDestinations *destinations, const KrPipelineFile *file)
+kr_destinations_set_file (KrDestinations *destinations, const KrPipelineFile *file,
+                          KrLauncher *launcher)
 {
-  if (file->health.check_url == NULL)
-    return;
-  if (is_listed (destinations, file->name)) {
-    kr_log (G_LOG_LEVEL_WARNING, file->name, NULL,
-            "%s: another file of this name has a CheckURL already; this one is not checked",
-            file->path);
-    return;
-  }
 #ifdef HAVE_STATUS_SERVER
-  add_to_list (destinations, file->name);
+  Destination *listed = find_listed (destinations, file->name);
+  const KrDestinationProbe nothing = {0};
+
+  if (listed == NULL && file->health.check_url == NULL)
+    return;
+  /* What was found at the old address says nothing about the new one. */
+  kr_launcher_set_destination (launcher, file->name, &nothing);
   if (destinations->checks == NULL)
     destinations->checks = kr_url_checks_new ();
-  kr_url_checks_add (destinations->checks, file->name, file->health.check_url,
+  kr_url_checks_set (destinations->checks, file->name, file->health.check_url,
                      file->health.interval_us);
+  if (listed != NULL)
+    g_ptr_array_remove (destinations->list, listed);
+  if (file->health.check_url != NULL)
+    add_to_list (destinations, file->name);
 #else
-  kr_log (G_LOG_LEVEL_WARNING, file->name, NULL,
-          "this keeprolling was built without HTTP: CheckURL is not checked, and counts as "
-          "healthy");
+  if (file->health.check_url != NULL)
+    kr_log (G_LOG_LEVEL_WARNING, file->name, NULL,
+            "this keeprolling was built without HTTP: CheckURL is not checked, and counts as "
+            "healthy");
 #endif
 }
 

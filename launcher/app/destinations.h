@@ -14,7 +14,9 @@ KrDestinations *kr_destinations_new (void);
 void kr_destinations_free (KrDestinations *destinations);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrDestinations, kr_destinations_free)
 
-void kr_destinations_add_file (KrDestinations *destinations, const KrPipelineFile *file);
+/* Reads its CheckURL, which may be another one than before. */
+void kr_destinations_set_file (KrDestinations *destinations, const KrPipelineFile *file,
+                               KrLauncher *launcher);
 /* Hands what was found last to @launcher; a check that fails itself is logged once. */
 void kr_destinations_tell (KrDestinations *destinations, KrLauncher *launcher);
 

@@ -317,10 +317,12 @@ kr_launcher_add (KrLauncher *launcher, KrLoadedFile *loaded)
 
   g_ptr_array_add (launcher->files, supervised);
   file_runs (launcher, loaded);
-  if (launcher->tick_id == 0)
-    return;
-  kr_supervised_start (supervised);
-  on_changed (launcher);
+}
+
+gboolean
+kr_launcher_is_stopping (const KrLauncher *launcher)
+{
+  return launcher->n_stops > 0;
 }
 
 void

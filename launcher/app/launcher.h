@@ -40,7 +40,8 @@ KrLauncher *kr_launcher_new (const KrLauncherCallbacks *callbacks, gpointer data
 void kr_launcher_free (KrLauncher *launcher);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrLauncher, kr_launcher_free)
 
-/* Takes a reference of @loaded. Starts it at once if the others run. Its name is a new one. */
+/* Takes a reference of @loaded. Its name is a new one. Where the others run already, a handover
+ * starts it. */
 void kr_launcher_add (KrLauncher *launcher, KrLoadedFile *loaded);
 
 /* Lets the worker of a file finish and end, then forgets the file. FALSE if there is none, or
@@ -65,6 +66,8 @@ void kr_launcher_start (KrLauncher *launcher);
 
 /* The first call lets every worker finish its files, the second ends them at once. */
 void kr_launcher_stop (KrLauncher *launcher);
+
+gboolean kr_launcher_is_stopping (const KrLauncher *launcher);
 
 /* Lets the worker of one file finish and end; the others go on. FALSE if there is no such file.
  */

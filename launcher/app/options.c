@@ -8,15 +8,31 @@
 #include "launcher/core/nearest.h"
 #include "launcher/core/redact.h"
 
+/* Where this thread's errors go; NULL = stderr. */
+static GPrivate capture;
+
+void
+kr_command_capture_errors (GString *text)
+{
+  g_private_set (&capture, text);
+}
+
 int
 kr_command_error (KrExitCode code, const char *hint, const char *format, ...)
 {
+  GString *text = g_private_get (&capture);
   g_autofree char *message = NULL;
   va_list args;
 
   va_start (args, format);
   message = g_strdup_vprintf (format, args);
   va_end (args);
+  if (text != NULL) {
+    g_string_append_printf (text, "keeprolling: %s\n", message);
+    if (hint != NULL)
+      g_string_append_printf (text, "  hint: %s\n", hint);
+    return code;
+  }
   g_printerr ("keeprolling: %s\n", message);
   if (hint != NULL)
     g_printerr ("  hint: %s\n", hint);

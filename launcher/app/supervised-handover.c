@@ -332,6 +332,13 @@ finish (KrSupervised *s)
 }
 
 void
+kr_supervised_give_up_handover (KrSupervised *s)
+{
+  if (kr_handover_cancel (&s->handover, "the file is being stopped"))
+    finish (s);
+}
+
+void
 kr_supervised_refuse (KrSupervised *supervised, const char *text)
 {
   conclude (supervised, KR_HANDOVER_REFUSED, g_strdup (text));

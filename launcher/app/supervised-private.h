@@ -108,6 +108,8 @@ void kr_supervised_step_handover (KrSupervised *s);
 gboolean kr_supervised_next_waits (const KrSupervised *s);
 /* The machine says that next does not take over. */
 void kr_supervised_note_failed_handover (KrSupervised *s, const char *reason);
+/* Somebody stops the file. */
+void kr_supervised_give_up_handover (KrSupervised *s);
 /* @worker is gone. */
 void kr_supervised_note_end_of_old (KrSupervised *s, const KrWorker *worker);
 void kr_supervised_clear_handover (KrSupervised *s);

@@ -853,6 +853,7 @@ kr_supervised_stop (KrSupervised *supervised, gboolean force)
   KrSupervisorEvent event = {.type =
                                  force ? KR_SUPERVISOR_EVENT_FORCE : KR_SUPERVISOR_EVENT_STOP};
 
+  kr_supervised_give_up_handover (supervised);
   kr_supervised_send (supervised, &event);
   kr_supervised_step_handover (supervised);
 }

@@ -404,6 +404,7 @@ worker_init (Worker *worker)
       .runners = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_runner_free),
   };
   signal (SIGPIPE, SIG_IGN);
+  signal (SIGHUP, SIG_IGN); /* for the supervisor, even where all of us are sent it */
   g_unix_signal_add (SIGTERM, on_sigterm, worker);
   g_unix_signal_add (SIGINT, on_sigint, worker);
 }

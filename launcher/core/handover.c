@@ -126,6 +126,15 @@ end (KrHandover *h, KrHandoverResult result, const char *why)
   return KR_HANDOVER_STEP_END;
 }
 
+gboolean
+kr_handover_cancel (KrHandover *handover, const char *why)
+{
+  if (handover->stage == KR_HANDOVER_NONE || handover->stage == KR_HANDOVER_FINISHING)
+    return FALSE;
+  end (handover, KR_HANDOVER_INTERRUPTED, why);
+  return TRUE;
+}
+
 static KrHandoverStep
 set_off (KrHandover *h, const KrHandoverView *view, gint64 now, KrHandoverStep step)
 {

@@ -147,4 +147,15 @@ void kr_handover_begin (KrHandover *handover, gboolean in_turn, gint64 ready_us,
  */
 KrHandoverStep kr_handover_step (KrHandover *handover, const KrHandoverView *view, gint64 now);
 
+/**
+ * kr_handover_cancel:
+ * @handover: a handover
+ * @why: static: for people
+ *
+ * Ends one that is not decided yet: interrupted.
+ *
+ * Returns: FALSE if there was nothing to end
+ */
+gboolean kr_handover_cancel (KrHandover *handover, const char *why);
+
 G_END_DECLS

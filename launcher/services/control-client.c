@@ -83,8 +83,9 @@ fail (GError **error, const char *what, const char *path)
   return FALSE;
 }
 
+/* @flags: (nullable): "all", "in_turn"... that are set, NULL-terminated */
 static char *
-make_request (const char *command, const char *const *files)
+make_request (const char *command, const char *const *files, const char *const *flags)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new_immutable ();
   g_autoptr (JsonNode) root = NULL;
@@ -99,6 +100,10 @@ make_request (const char *command, const char *const *files)
     for (; *files != NULL; files++)
       json_builder_add_string_value (builder, *files);
     json_builder_end_array (builder);
+  }
+  for (; flags != NULL && *flags != NULL; flags++) {
+    json_builder_set_member_name (builder, *flags);
+    json_builder_add_boolean_value (builder, TRUE);
   }
   json_builder_end_object (builder);
   root = json_builder_get_root (builder);
@@ -169,22 +174,129 @@ parse_answer (const char *path, const GString *answer, GError **error)
   return g_steal_pointer (&root);
 }
 
-JsonNode *
-kr_control_ask (const char *path, const char *command, const char *const *files, GError **error)
+static int
+connect_patiently (const char *path, GError **error)
 {
   const struct timeval patience = {.tv_sec = KR_CONTROL_TIMEOUT_MS / 1000};
-  g_autofree char *request = make_request (command, files);
-  g_autoptr (GString) answer = g_string_new (NULL);
   int fd = kr_control_connect (path);
-  gboolean fine;
 
   if (fd < 0) {
     fail (error, "reach", path);
-    return NULL;
+    return -1;
   }
   setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  return fd;
+}
+
+JsonNode *
+kr_control_ask (const char *path, const char *command, const char *const *files, GError **error)
+{
+  g_autofree char *request = make_request (command, files, NULL);
+  g_autoptr (GString) answer = g_string_new (NULL);
+  int fd = connect_patiently (path, error);
+  gboolean fine;
+
+  if (fd < 0)
+    return NULL;
   fine = send_request (fd, path, request, error) && read_answer (fd, path, answer, error);
   close (fd);
   return fine ? parse_answer (path, answer, error) : NULL;
+}
+
+/* --- a conversation ------------------------------------------------------------------- */
+
+/* The first line of what has been heard, taken out of it; reads on where there is none. */
+static char *
+read_line (int fd, const char *path, GString *heard, GError **error)
+{
+  char buffer[4096];
+  const char *end;
+  char *line;
+
+  while ((end = memchr (heard->str, '\n', heard->len)) == NULL) {
+    gssize n = recv (fd, buffer, sizeof buffer, 0);
+
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0 || heard->len > KR_CONTROL_MAX_ANSWER) {
+      errno = n == 0 ? ECONNREFUSED : n < 0 ? errno : EAGAIN;
+      fail (error, "hear", path);
+      return NULL;
+    }
+    g_string_append_len (heard, buffer, n);
+  }
+  line = g_strndup (heard->str, (gsize)(end - heard->str));
+  g_string_erase (heard, 0, end - heard->str + 1);
+  return line;
+}
+
+/* TRUE if there is more to come. */
+static gboolean
+take_news (JsonObject *news, const KrControlListener *listener, gpointer data)
+{
+  const char *file = json_object_get_string_member_with_default (news, "file", "");
+  const char *text = json_object_get_string_member_with_default (news, "text", "");
+
+  if (json_object_get_boolean_member_with_default (news, "progress", FALSE))
+    listener->progress (file, text, data);
+  else if (json_object_get_boolean_member_with_default (news, "result", FALSE))
+    listener->result (file, (int)json_object_get_int_member_with_default (news, "code", 0),
+                      text, data);
+  else
+    return FALSE;
+  return TRUE;
+}
+
+static int
+hear_out (int fd, const char *path, const KrControlListener *listener, gpointer data,
+          char **ret_text, GError **error)
+{
+  g_autoptr (GString) heard = g_string_new (NULL);
+
+  for (;;) {
+    g_autofree char *line = read_line (fd, path, heard, error);
+    g_autoptr (JsonNode) root = NULL;
+    g_autoptr (GString) answer = NULL;
+
+    if (line == NULL)
+      return -1;
+    root = json_from_string (line, NULL);
+    if (root != NULL && JSON_NODE_HOLDS_OBJECT (root) &&
+        take_news (json_node_get_object (root), listener, data))
+      continue;
+    g_clear_pointer (&root, json_node_unref);
+    answer = g_string_new (line);
+    root = parse_answer (path, answer, error);
+    if (root == NULL)
+      return -1;
+    *ret_text = g_strdup (
+        json_object_get_string_member_with_default (json_node_get_object (root), "text", ""));
+    return (int)json_object_get_int_member_with_default (json_node_get_object (root), "code",
+                                                         0);
+  }
+}
+
+int
+kr_control_reload (const char *path, const char *const *files, gboolean all, gboolean in_turn,
+                   const KrControlListener *listener, gpointer data, char **ret_text,
+                   GError **error)
+{
+  const char *flags[3] = {NULL};
+  g_autofree char *request = NULL;
+  int fd = connect_patiently (path, error);
+  int code = -1;
+  guint n = 0;
+
+  if (fd < 0)
+    return -1;
+  if (all)
+    flags[n++] = "all";
+  if (in_turn)
+    flags[n++] = "in_turn";
+  request = make_request ("reload", files, flags);
+  if (send_request (fd, path, request, error))
+    code = hear_out (fd, path, listener, data, ret_text, error);
+  close (fd);
+  return code;
 }

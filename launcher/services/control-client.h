@@ -40,4 +40,29 @@ GPtrArray *kr_control_find (const char *folder);
 JsonNode *kr_control_ask (const char *path, const char *command, const char *const *files,
                           GError **error);
 
+/* What is heard of a reload. @file: "" = none in particular. */
+typedef struct {
+  void (*progress) (const char *file, const char *text, gpointer data);
+  void (*result) (const char *file, int code, const char *text, gpointer data);
+} KrControlListener;
+
+/**
+ * kr_control_reload:
+ * @path: of a socket
+ * @files: (array zero-terminated=1): names or paths, empty = all
+ * @all: what has not changed, too
+ * @in_turn: the old worker ends before the new one starts
+ * @listener: static
+ * @data: for the listener
+ * @ret_text: (out) (transfer full): what people should know besides the results
+ * @error: as kr_control_ask()
+ *
+ * Waits for the end, however long it takes, as long as the supervisor says something.
+ *
+ * Returns: an exit code, or -1 and @error
+ */
+int kr_control_reload (const char *path, const char *const *files, gboolean all,
+                       gboolean in_turn, const KrControlListener *listener, gpointer data,
+                       char **ret_text, GError **error);
+
 G_END_DECLS

@@ -35,15 +35,28 @@ typedef struct {
   gsize sent;
   guint io_id;
   guint idle_id;
+  KrControlReply *reply; /* it waits for the end of this; NULL = for nothing */
 } Client;
 
+struct _KrControlReply {
+  Client *client; /* NULL = it has gone */
+};
+
+/* What may wait for a client that does not read. */
+#define MAX_PROGRESS (64 * 1024)
+
 static void wait_for (Client *client, GIOCondition condition);
+static void get_on (Client *client);
+static void restart_idle_timer (Client *client);
+static gboolean flush (Client *client);
 
 static void
 client_free (Client *client)
 {
   g_clear_handle_id (&client->io_id, g_source_remove);
   g_clear_handle_id (&client->idle_id, g_source_remove);
+  if (client->reply != NULL)
+    client->reply->client = NULL;
   close (client->fd);
   g_string_free (client->in, TRUE);
   g_string_free (client->out, TRUE);
@@ -87,35 +100,79 @@ handle_status (Client *client)
                           (int)getpid (), status);
 }
 
-static void
-handle_stop (Client *client, JsonObject *request)
+/* The "files" of @request, NULL-terminated; NULL: the mistake has been answered. The strings
+ * stay the request's. */
+static GPtrArray *
+take_files (Client *client, JsonObject *request)
 {
-  KrControlSocket *control = client->control;
   g_autoptr (GPtrArray) files = g_ptr_array_new ();
-  g_autoptr (GError) error = NULL;
   JsonNode *node = json_object_get_member (request, "files");
   JsonArray *list =
       node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
 
   /* To stop all by a request that was garbled would be the worst of answers. */
   if (list == NULL) {
-    answer_error (client, "stop needs a list of files, which may be empty: then all are meant");
-    return;
+    answer_error (client, "this needs a list of files, which may be empty: then all are meant");
+    return NULL;
   }
   for (guint i = 0; i < json_array_get_length (list); i++) {
     JsonNode *element = json_array_get_element (list, i);
 
     if (json_node_get_value_type (element) != G_TYPE_STRING) {
       answer_error (client, "a file must be a string");
-      return;
+      return NULL;
     }
     g_ptr_array_add (files, (gpointer)json_node_get_string (element));
   }
   g_ptr_array_add (files, NULL);
+  return g_steal_pointer (&files);
+}
+
+static void
+handle_stop (Client *client, JsonObject *request)
+{
+  KrControlSocket *control = client->control;
+  g_autoptr (GPtrArray) files = take_files (client, request);
+  g_autoptr (GError) error = NULL;
+
+  if (files == NULL)
+    return;
   if (control->callbacks->stop ((const char *const *)files->pdata, &error, control->data))
     g_string_append (client->out, "{\"ok\":true}\n");
   else
     answer_error (client, error->message);
+}
+
+static gboolean
+take_flag (JsonObject *request, const char *name)
+{
+  JsonNode *node = json_object_get_member (request, name);
+
+  return node != NULL && json_node_get_value_type (node) == G_TYPE_BOOLEAN &&
+         json_node_get_boolean (node);
+}
+
+static void
+handle_reload (Client *client, JsonObject *request)
+{
+  KrControlSocket *control = client->control;
+  g_autoptr (GPtrArray) files = take_files (client, request);
+  g_autoptr (GError) error = NULL;
+  KrControlReload wish = {.all = take_flag (request, "all"),
+                          .in_turn = take_flag (request, "in_turn")};
+
+  if (files == NULL)
+    return;
+  wish.files = (const char *const *)files->pdata;
+  client->reply = g_new0 (KrControlReply, 1);
+  client->reply->client = client;
+  if (control->callbacks->reload (&wish, client->reply, &error, control->data)) {
+    /* It may take long, and is not the client's silence. */
+    g_clear_handle_id (&client->idle_id, g_source_remove);
+    return;
+  }
+  g_clear_pointer (&client->reply, g_free);
+  answer_error (client, error->message);
 }
 
 static void
@@ -137,8 +194,99 @@ handle_line (Client *client, const char *line, gsize length)
     handle_status (client);
   else if (g_strcmp0 (command, "stop") == 0)
     handle_stop (client, json_node_get_object (root));
+  else if (g_strcmp0 (command, "reload") == 0)
+    handle_reload (client, json_node_get_object (root));
   else
-    answer_error (client, "unknown command; there are: status, stop");
+    answer_error (client, "unknown command; there are: reload, status, stop");
+}
+
+/* --- replies that take their time ------------------------------------------------------- */
+
+static JsonBuilder *
+begin_line (void)
+{
+  JsonBuilder *builder = json_builder_new_immutable ();
+
+  json_builder_begin_object (builder);
+  return builder;
+}
+
+static void
+add_text (JsonBuilder *builder, const char *name, const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text != NULL ? text : "", -1);
+
+  json_builder_set_member_name (builder, name);
+  json_builder_add_string_value (builder, valid);
+}
+
+static void
+end_line (Client *client, JsonBuilder *builder)
+{
+  g_autoptr (JsonBuilder) owned = builder;
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree char *text = NULL;
+
+  json_builder_end_object (builder);
+  root = json_builder_get_root (builder);
+  text = json_to_string (root, FALSE);
+  g_string_append_printf (client->out, "%s\n", text);
+  get_on (client);
+}
+
+void
+kr_control_reply_progress (KrControlReply *reply, const char *file, const char *text)
+{
+  JsonBuilder *builder;
+
+  if (reply->client == NULL || reply->client->out->len > MAX_PROGRESS)
+    return;
+  builder = begin_line ();
+  json_builder_set_member_name (builder, "progress");
+  json_builder_add_boolean_value (builder, TRUE);
+  add_text (builder, "file", file);
+  add_text (builder, "text", text);
+  end_line (reply->client, builder);
+}
+
+void
+kr_control_reply_result (KrControlReply *reply, const char *file, int code, const char *text)
+{
+  JsonBuilder *builder;
+
+  if (reply->client == NULL)
+    return;
+  builder = begin_line ();
+  json_builder_set_member_name (builder, "result");
+  json_builder_add_boolean_value (builder, TRUE);
+  add_text (builder, "file", file);
+  json_builder_set_member_name (builder, "code");
+  json_builder_add_int_value (builder, code);
+  add_text (builder, "text", text);
+  end_line (reply->client, builder);
+}
+
+void
+kr_control_reply_end (KrControlReply *reply, int code, const char *text)
+{
+  Client *client = reply->client;
+  JsonBuilder *builder;
+
+  g_free (reply);
+  if (client == NULL)
+    return;
+  client->reply = NULL;
+  restart_idle_timer (client);
+  builder = begin_line ();
+  json_builder_set_member_name (builder, "ok");
+  json_builder_add_boolean_value (builder, TRUE);
+  json_builder_set_member_name (builder, "code");
+  json_builder_add_int_value (builder, code);
+  add_text (builder, "text", text);
+  end_line (client, builder);
+  /* At once, as this may be the last thing that this process does. */
+  if (!flush (client))
+    drop (client);
 }
 
 /* --- clients --------------------------------------------------------------------------- */
@@ -188,7 +336,7 @@ flush (Client *client)
 static gboolean
 handle_requests (Client *client)
 {
-  while (client->out->len == 0) {
+  while (client->out->len == 0 && client->reply == NULL) {
     const char *end = memchr (client->in->str, '\n', client->in->len);
 
     if (end == NULL)
@@ -199,7 +347,16 @@ handle_requests (Client *client)
     if (!flush (client))
       return FALSE;
   }
-  return TRUE;
+  return client->in->len <= KR_CONTROL_MAX_REQUEST;
+}
+
+/* There is something to say that nobody has just asked for. A client that is gone is noticed by
+ * its source, as this may be in the middle of anything. */
+static void
+get_on (Client *client)
+{
+  if (client->sent == 0)
+    wait_for (client, G_IO_IN | G_IO_OUT);
 }
 
 static gboolean

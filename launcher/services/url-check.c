@@ -8,11 +8,13 @@
 typedef struct {
   KrUrlChecks *checks;
   char *name;
-  char *uri;
-  gint64 interval_us;
-  GSource *timer;     /* the thread's */
-  gboolean under_way; /* the thread's */
+  /* the thread's */
+  char *uri; /* NULL = nobody wants to know any more */
+  GSource *timer;
+  gboolean under_way;
+  gboolean outdated; /* what is under way asks at an address that has changed */
   /* under the lock */
+  gint64 interval_us;
   gint64 finished_at; /* monotonic, 0 = never */
   gboolean asked;
   int status;
@@ -49,6 +51,10 @@ on_answer (const KrHttpAnswer *answer, gpointer data)
   Check *check = data;
 
   check->under_way = FALSE;
+  if (check->outdated) {
+    check->outdated = FALSE;
+    return;
+  }
   g_mutex_lock (&check->checks->mutex);
   check->finished_at = g_get_monotonic_time ();
   check->asked = answer->outcome != KR_HTTP_NOT_ASKED;
@@ -83,6 +89,40 @@ start (gpointer data)
 }
 
 static void
+stop (Check *check)
+{
+  if (check->timer == NULL)
+    return;
+  g_source_destroy (check->timer);
+  g_clear_pointer (&check->timer, g_source_unref);
+}
+
+typedef struct {
+  Check *check;
+  const char *uri;
+  gint64 interval_us;
+} Change;
+
+/* The thread. */
+static void
+change (gpointer data)
+{
+  const Change *wanted = data;
+  Check *check = wanted->check;
+
+  stop (check);
+  check->outdated = check->under_way;
+  g_free (check->uri);
+  check->uri = g_strdup (wanted->uri);
+  g_mutex_lock (&check->checks->mutex);
+  check->interval_us = wanted->interval_us;
+  check->finished_at = 0;
+  g_mutex_unlock (&check->checks->mutex);
+  if (check->uri != NULL)
+    start (check);
+}
+
+static void
 stop_all (gpointer data)
 {
   KrUrlChecks *checks = data;
@@ -91,10 +131,7 @@ stop_all (gpointer data)
 
   g_hash_table_iter_init (&iter, checks->table);
   while (g_hash_table_iter_next (&iter, NULL, &value)) {
-    Check *check = value;
-
-    g_source_destroy (check->timer);
-    g_clear_pointer (&check->timer, g_source_unref);
+    stop (value);
   }
 }
 
@@ -131,18 +168,22 @@ kr_url_checks_free (KrUrlChecks *checks)
 }
 
 void
-kr_url_checks_add (KrUrlChecks *checks, const char *name, const char *uri, gint64 interval_us)
+kr_url_checks_set (KrUrlChecks *checks, const char *name, const char *uri, gint64 interval_us)
 {
-  Check *check = g_new0 (Check, 1);
+  Change wanted = {.uri = uri, .interval_us = MAX (interval_us, 100 * G_TIME_SPAN_MILLISECOND)};
+  Check *check;
 
-  check->checks = checks;
-  check->name = g_strdup (name);
-  check->uri = g_strdup (uri);
-  check->interval_us = MAX (interval_us, 100 * G_TIME_SPAN_MILLISECOND);
   g_mutex_lock (&checks->mutex);
-  g_hash_table_insert (checks->table, check->name, check);
+  check = g_hash_table_lookup (checks->table, name);
+  if (check == NULL) {
+    check = g_new0 (Check, 1);
+    check->checks = checks;
+    check->name = g_strdup (name);
+    g_hash_table_insert (checks->table, check->name, check);
+  }
   g_mutex_unlock (&checks->mutex);
-  kr_http_client_call (checks->client, start, check);
+  wanted.check = check;
+  kr_http_client_call (checks->client, change, &wanted);
 }
 
 gboolean

@@ -20,8 +20,10 @@ KrUrlChecks *kr_url_checks_new (void);
 void kr_url_checks_free (KrUrlChecks *checks);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrUrlChecks, kr_url_checks_free)
 
-/* @name: unique; @uri: a secret; the first request goes out at once. Main thread. */
-void kr_url_checks_add (KrUrlChecks *checks, const char *name, const char *uri,
+/* @name: of what is checked; @uri: (nullable): a secret; the first request goes out at once.
+ * What was there under that name is forgotten; NULL = and nothing comes in its place. Main
+ * thread. */
+void kr_url_checks_set (KrUrlChecks *checks, const char *name, const char *uri,
                         gint64 interval_us);
 
 /* What was found last. FALSE if there is none of that name, or no result yet. Any thread. */

@@ -15,10 +15,11 @@
 
 typedef struct {
   KrWebhooks *webhooks;
-  char *file; /* its name */
-  char *key;  /* in the store */
-  char *uri;
+  char *file;      /* its name */
+  char *key;       /* in the store */
+  gboolean wanted; /* the main thread's */
   /* The rest is the thread's. */
+  char *uri;
   KrDeliveryQueue *queue;
   gboolean loaded; /* what an earlier run left is in the queue */
   gboolean stored; /* the store keeps it */
@@ -297,6 +298,14 @@ do_push (Endpoint *endpoint, const char *id, const char *body)
   look (endpoint);
 }
 
+/* The next attempt goes there. */
+static void
+do_set_uri (Endpoint *endpoint, const char *uri, const char *unused)
+{
+  g_free (endpoint->uri);
+  endpoint->uri = g_strdup (uri);
+}
+
 /* --- the store ------------------------------------------------------------------------- */
 
 /* Messages of an earlier run, the newest first, so that the oldest ends up at the front. How
@@ -503,15 +512,23 @@ store_key (const char *file, const char *path)
 }
 
 void
-kr_webhooks_add (KrWebhooks *webhooks, const char *file, const char *path, const char *uri)
+kr_webhooks_set (KrWebhooks *webhooks, const char *file, const char *path, const char *uri)
 {
-  Endpoint *endpoint;
+  Endpoint *endpoint = g_hash_table_lookup (webhooks->endpoints, file);
 
-  g_return_if_fail (!kr_webhooks_has (webhooks, file));
+  if (endpoint != NULL) {
+    endpoint->wanted = uri != NULL;
+    if (uri != NULL)
+      post (endpoint, do_set_uri, uri, NULL);
+    return;
+  }
+  if (uri == NULL)
+    return;
   endpoint = g_new0 (Endpoint, 1);
   endpoint->webhooks = webhooks;
   endpoint->file = g_strdup (file);
   endpoint->key = store_key (file, path);
+  endpoint->wanted = TRUE;
   endpoint->uri = g_strdup (uri);
   endpoint->queue = kr_delivery_queue_new ();
   g_mutex_lock (&webhooks->mutex);
@@ -523,7 +540,9 @@ kr_webhooks_add (KrWebhooks *webhooks, const char *file, const char *path, const
 gboolean
 kr_webhooks_has (const KrWebhooks *webhooks, const char *file)
 {
-  return g_hash_table_contains (webhooks->endpoints, file);
+  const Endpoint *endpoint = g_hash_table_lookup (webhooks->endpoints, file);
+
+  return endpoint != NULL && endpoint->wanted;
 }
 
 void
@@ -532,7 +551,7 @@ kr_webhooks_push (KrWebhooks *webhooks, const KrWebhookMessage *message)
   Endpoint *endpoint = g_hash_table_lookup (webhooks->endpoints, message->file);
   g_autofree char *body = NULL;
 
-  if (endpoint == NULL)
+  if (endpoint == NULL || !endpoint->wanted)
     return;
   body = kr_webhook_message_encode (message);
   if (!post (endpoint, do_push, message->id, body))

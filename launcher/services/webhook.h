@@ -35,9 +35,10 @@ KrWebhooks *kr_webhooks_new (const char *folder, KrWebhooksSay say, gpointer dat
 void kr_webhooks_free (KrWebhooks *webhooks);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrWebhooks, kr_webhooks_free)
 
-/* @file: its name; @path: of the file, to tell two of one name apart; @uri: a secret. Main
- * thread. */
-void kr_webhooks_add (KrWebhooks *webhooks, const char *file, const char *path,
+/* @file: its name; @path: of the file, to tell two of one name apart; @uri: (nullable): a
+ * secret; NULL = nobody wants to hear any more, but what waits is still delivered. Main thread.
+ */
+void kr_webhooks_set (KrWebhooks *webhooks, const char *file, const char *path,
                       const char *uri);
 
 /* Whether anybody wants to hear of @file. Main thread. */

@@ -228,7 +228,7 @@ test_delivers_in_order (void)
   g_autoptr (KrWebhooks) webhooks = kr_webhooks_new (dir, on_say, said);
   g_autofree char *request = NULL;
 
-  kr_webhooks_add (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
   g_assert_true (kr_webhooks_has (webhooks, "cam1"));
   push (webhooks, "cam1", "a");
   push (webhooks, "cam1", "b");
@@ -254,7 +254,7 @@ test_refused_and_retried (void)
   g_autoptr (KrHttpServer) server = kr_http_server_new (KR_SERVER_GOOD, 404);
   g_autoptr (KrWebhooks) webhooks = kr_webhooks_new (dir, on_say, said);
 
-  kr_webhooks_add (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
   push (webhooks, "cam1", "a");
   kr_test_wait (figures_of (webhooks).webhooks[KR_WEBHOOK_DROPPED] == 1, 30);
   g_assert_cmpuint (times_said (said, "refused a message (it answers 404)"), ==, 1);
@@ -290,17 +290,17 @@ test_bad_endpoints (void)
     g_autofree char *name = g_strdup_printf ("bad%u", i);
 
     bad[i] = kr_http_server_new (modes[i], 200);
-    kr_webhooks_add (webhooks, name, "/x", kr_http_server_uri (bad[i]));
+    kr_webhooks_set (webhooks, name, "/x", kr_http_server_uri (bad[i]));
     push (webhooks, name, "a");
   }
-  kr_webhooks_add (webhooks, "refused", "/x", "http://127.0.0.1:1/");
+  kr_webhooks_set (webhooks, "refused", "/x", "http://127.0.0.1:1/");
   push (webhooks, "refused", "a");
-  kr_webhooks_add (webhooks, "no-such-name", "/x", "http://no-such-name.invalid/");
+  kr_webhooks_set (webhooks, "no-such-name", "/x", "http://no-such-name.invalid/");
   push (webhooks, "no-such-name", "a");
-  kr_webhooks_add (webhooks, "nonsense", "/x", "http://[::");
+  kr_webhooks_set (webhooks, "nonsense", "/x", "http://[::");
   push (webhooks, "nonsense", "a");
-  kr_webhooks_add (webhooks, "endless", "/x", kr_http_server_uri (endless));
-  kr_webhooks_add (webhooks, "good", "/x", kr_http_server_uri (good));
+  kr_webhooks_set (webhooks, "endless", "/x", kr_http_server_uri (endless));
+  kr_webhooks_set (webhooks, "good", "/x", kr_http_server_uri (good));
   for (guint i = 0; i < 20; i++) {
     g_autofree char *id = g_strdup_printf ("n%u", i);
 
@@ -342,7 +342,7 @@ test_survives_a_restart (void)
   KrWebhooks *beside;
   struct stat st;
 
-  kr_webhooks_add (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
   push (webhooks, "cam1", "a");
   push (webhooks, "cam1", "b");
   kr_test_wait (has_stored (folder, "cam1", "\"b\""), 30);
@@ -352,7 +352,7 @@ test_survives_a_restart (void)
 
   /* Another process with the same file keeps its hands off. */
   beside = kr_webhooks_new (folder, on_say, said);
-  kr_webhooks_add (beside, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
+  kr_webhooks_set (beside, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
   kr_test_wait (times_said (said, "is in use by another process") == 1, 30);
   kr_webhooks_free (beside);
   g_assert_true (has_stored (folder, "cam1", "\"a\""));
@@ -360,7 +360,7 @@ test_survives_a_restart (void)
 
   kr_http_server_set (server, KR_SERVER_GOOD, 200);
   webhooks = kr_webhooks_new (folder, on_say, said);
-  kr_webhooks_add (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
   push (webhooks, "cam1", "c");
   kr_test_wait (figures_of (webhooks).webhooks[KR_WEBHOOK_DELIVERED] == 3, 30);
   {
@@ -385,7 +385,7 @@ test_damaged_queue (void)
   KrWebhooks *webhooks = kr_webhooks_new (dir, on_say, said);
   const char *name;
 
-  kr_webhooks_add (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
   push (webhooks, "cam1", "good");
   kr_test_wait (has_stored (dir, "cam1", "good"), 30);
   kr_webhooks_free (webhooks);
@@ -404,7 +404,7 @@ test_damaged_queue (void)
   }
   kr_http_server_set (server, KR_SERVER_GOOD, 200);
   webhooks = kr_webhooks_new (dir, on_say, said);
-  kr_webhooks_add (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/etc/cam1.pipeline", kr_http_server_uri (server));
   kr_test_wait (figures_of (webhooks).webhooks[KR_WEBHOOK_DELIVERED] == 1, 30);
   g_assert_cmpuint (figures_of (webhooks).webhooks[KR_WEBHOOK_DROPPED], ==, 3);
   g_assert_cmpuint (times_said (said, "3 webhook messages of an earlier run are dropped"), ==,
@@ -424,7 +424,7 @@ test_unusable_folder (void)
 
   g_assert_true (g_file_set_contents (folder, "not a folder", -1, NULL));
   webhooks = kr_webhooks_new (folder, on_say, said);
-  kr_webhooks_add (webhooks, "cam1", "/x", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/x", kr_http_server_uri (server));
   push (webhooks, "cam1", "a");
   push (webhooks, "cam1", "b");
   assert_got (server, 0, "a");
@@ -444,7 +444,7 @@ test_disk_fails_and_returns (void)
   g_autoptr (KrWebhooks) webhooks = kr_webhooks_new (folder, on_say, said);
 
   kr_http_server_set_header (server, "Retry-After: 3600");
-  kr_webhooks_add (webhooks, "cam1", "/x", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/x", kr_http_server_uri (server));
   push (webhooks, "cam1", "a");
   kr_test_wait (g_file_test (folder, G_FILE_TEST_IS_DIR), 30);
   kr_test_wait (has_stored (folder, "cam1", "\"a\""), 30);
@@ -478,7 +478,7 @@ test_disk_hangs (void)
 
   temp = g_strdup_printf ("%s/cam1-%.12s.jsonl.new", dir, checksum);
   g_assert_cmpint (mkfifo (temp, 0600), ==, 0);
-  kr_webhooks_add (webhooks, "cam1", "/x", kr_http_server_uri (server));
+  kr_webhooks_set (webhooks, "cam1", "/x", kr_http_server_uri (server));
   push (webhooks, "cam1", "a");
   kr_test_wait (kr_http_server_n_requests (server) == 1, 30);
   kr_http_server_set (server, KR_SERVER_GOOD, 200);
@@ -592,10 +592,10 @@ test_url_checks (void)
   g_autoptr (KrHttpServer) silent = kr_http_server_new (KR_SERVER_SILENT, 200);
   KrDestinationProbe probe;
 
-  kr_url_checks_add (checks, "good", kr_http_server_uri (good), 200000);
-  kr_url_checks_add (checks, "silent", kr_http_server_uri (silent), 200000);
-  kr_url_checks_add (checks, "refused", "http://127.0.0.1:1/", 200000);
-  kr_url_checks_add (checks, "unknown", "http://no-such-name.invalid/", 200000);
+  kr_url_checks_set (checks, "good", kr_http_server_uri (good), 200000);
+  kr_url_checks_set (checks, "silent", kr_http_server_uri (silent), 200000);
+  kr_url_checks_set (checks, "refused", "http://127.0.0.1:1/", 200000);
+  kr_url_checks_set (checks, "unknown", "http://no-such-name.invalid/", 200000);
   g_assert_false (kr_url_checks_get (checks, "none", &probe));
   wait_for_probe (checks, "good", &probe);
   g_assert_true (probe.done);
