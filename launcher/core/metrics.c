@@ -300,6 +300,26 @@ emit_leftover_oldest (Writer *w)
 }
 
 static void
+emit_handovers (Writer *w)
+{
+  EACH_FILE (w, file)
+  {
+    for (guint i = 0; i < KR_N_HANDOVER_RESULTS; i++)
+      sample (w, (double)file->handovers.counts[i], "file", file->name, "result",
+              kr_handover_result_name (i), NULL);
+  }
+}
+
+static void
+emit_handover_overlap (Writer *w)
+{
+  EACH_FILE (w, file)
+  {
+    sample (w, MAX (file->handovers.last_overlap_s, 0), "file", file->name, NULL);
+  }
+}
+
+static void
 emit_gap_seconds (Writer *w)
 {
   EACH_PIPELINE (w, file, pipeline)
@@ -618,6 +638,13 @@ static const Family families[] = {
     {{"leftover_oldest_timestamp_seconds", "gauge", "file",
       "Last change of the oldest of them; 0 = there is none."},
      emit_leftover_oldest},
+    {{"handovers_total", "counter", "file, result",
+      "New workers that somebody wanted: completed, rolled back to the old worker, refused as "
+      "the file is wrong, not recording yet, or interrupted."},
+     emit_handovers},
+    {{"handover_overlap_seconds", "gauge", "file",
+      "How long both workers recorded in the last handover; 0 = there was none."},
+     emit_handover_overlap},
     {{"gaps_total", "counter", "file, pipeline, cause",
       "Times longer than a second in which nothing was recorded, after the first data."},
      emit_gaps},

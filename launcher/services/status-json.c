@@ -240,6 +240,31 @@ add_worker (JsonBuilder *builder, const KrWorkerSnapshot *worker)
 }
 
 static void
+add_handovers (JsonBuilder *builder, const KrHandoverSnapshot *handovers)
+{
+  gboolean any = handovers->last_utc_us != 0;
+
+  json_builder_set_member_name (builder, "handovers");
+  json_builder_begin_object (builder);
+  add_text_or_null (builder, "stage",
+                    handovers->stage != KR_HANDOVER_NONE
+                        ? kr_handover_stage_name (handovers->stage)
+                        : NULL);
+  add_moment (builder, "since", handovers->begun_utc_us);
+  json_builder_set_member_name (builder, "counts");
+  json_builder_begin_object (builder);
+  for (guint i = 0; i < KR_N_HANDOVER_RESULTS; i++)
+    add_count (builder, kr_handover_result_name (i), handovers->counts[i]);
+  json_builder_end_object (builder);
+  add_moment (builder, "last", handovers->last_utc_us);
+  add_text_or_null (builder, "last_result",
+                    any ? kr_handover_result_name (handovers->last_result) : NULL);
+  add_text_or_null (builder, "last_text", handovers->last_text);
+  add_seconds (builder, "last_overlap_s", handovers->last_overlap_s);
+  json_builder_end_object (builder);
+}
+
+static void
 add_file (JsonBuilder *builder, const KrFileSnapshot *file)
 {
   json_builder_begin_object (builder);
@@ -252,6 +277,7 @@ add_file (JsonBuilder *builder, const KrFileSnapshot *file)
   add_count (builder, "exit_code", (guint64)MAX (file->exit_code, 0));
   add_count (builder, "crashes", file->crashes);
   add_count (builder, "replacements", file->replacements);
+  add_handovers (builder, &file->handovers);
   json_builder_set_member_name (builder, "workers");
   json_builder_begin_array (builder);
   for (guint i = 0; i < file->workers->len; i++)

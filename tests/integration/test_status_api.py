@@ -33,7 +33,7 @@ def members(value, path=''):
         for name, element in value.items():
             if path.endswith('.checks'):
                 yield from members(element, f'{path}.*')
-            elif path.endswith('.discontinuities'):
+            elif path.endswith(('.discontinuities', '.counts')):
                 yield f'{path}.*'
             else:
                 inner = f'{path}.{name}' if path else name
