@@ -378,10 +378,10 @@ def while_the_watchdog_replaces(t):
 
 @test
 def out_of_a_backoff(t):
-    path = write_file(t, plan='crash:0.1 crash:0.1 crash:0.1 crash:0.1 crash:0.1 ok')
+    path = write_file(t, plan='stillborn:0.1 ' * 9)
     supervisor = start(t, path)
     log = Log(t, 'cam')
-    said(t, supervisor, 'the next one starts in 4 s')
+    said(t, supervisor, 'the next one starts in 4.0 s')
     n = len(log.starts())
     (t.dir / 'cam.plan').write_text('')
     change(path)
