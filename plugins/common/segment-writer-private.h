@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "plugins/common/disk-runway.h"
 #include "plugins/common/segment-writer.h"
 
 /* KrSlice.position of bytes that were dropped. */
@@ -60,9 +61,7 @@ struct _KrSegmentWriter {
   gint64 now_us, last_flush_us, last_sync_us;
   gint64 writeback_us; /* of the last start of write-back */
   gint64 space_us;     /* of the last look at the free space */
-  gint64 rate_us;      /* of the last rate sample */
-  guint64 rate_written;
-  double rate; /* bytes per second, smoothed */
+  KrDiskRunway runway;
 
   gboolean rewritten; /* a muxer has sought back */
   _Atomic gboolean rewrites, failed, wants_cut;

@@ -9,8 +9,6 @@
 #include "plugins/common/messages.h"
 
 #define HOLD_CHECK_US G_USEC_PER_SEC
-/* The rate behind "runway" is smoothed over about that long. */
-#define RATE_SMOOTHING_S 30.0
 /* Files given up in a row, without one good sync between, until the disk counts as broken. */
 #define MAX_REPLACED 3
 
@@ -43,25 +41,6 @@ free_space_at (const char *path, guint64 *ret_bytes)
   return TRUE;
 }
 
-static void
-update_rate (KrSegmentWriter *writer)
-{
-  gint64 elapsed = writer->now_us - writer->rate_us;
-  guint64 written = writer->stats.written;
-  double rate, weight, seconds;
-
-  if (elapsed < G_USEC_PER_SEC)
-    return;
-  rate = ((double)written - (double)writer->rate_written) * G_USEC_PER_SEC / (double)elapsed;
-  /* A low-pass of first order; s / (s + T) is near enough to 1 - exp (-s / T), without libm. */
-  seconds = (double)elapsed / G_USEC_PER_SEC;
-  weight = seconds / (seconds + RATE_SMOOTHING_S);
-  writer->rate =
-      writer->rate == 0 ? MAX (rate, 0) : writer->rate + weight * (rate - writer->rate);
-  writer->rate_us = writer->now_us;
-  writer->rate_written = written;
-}
-
 /* Free space, rate and runway, about once a second; now with @force. */
 void
 kr_segment_writer_update_space (KrSegmentWriter *writer, gboolean force)
@@ -76,13 +55,13 @@ kr_segment_writer_update_space (KrSegmentWriter *writer, gboolean force)
           : writer->last_path == NULL || !free_space_at (writer->last_path, &free_bytes))
     return;
   writer->space_us = writer->now_us;
-  update_rate (writer);
+  kr_disk_runway_sample (&writer->runway, writer->stats.written, free_bytes, writer->now_us);
   pthread_mutex_lock (&writer->lock);
   writer->stats.free_bytes = free_bytes;
   if (writer->stats.disk_full || free_bytes <= min_free)
     writer->stats.runway_s = 0;
-  else if (writer->rate > 0)
-    writer->stats.runway_s = (double)(free_bytes - min_free) / writer->rate;
+  else
+    writer->stats.runway_s = kr_disk_runway_seconds (&writer->runway, free_bytes - min_free);
   pthread_mutex_unlock (&writer->lock);
 }
 

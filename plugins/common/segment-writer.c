@@ -507,7 +507,8 @@ kr_segment_writer_new (const KrWriterConfig *config, KrBytePipe *pipe, KrWriterF
   writer->func = func;
   writer->user_data = user_data;
   writer->segment.packet = 1;
-  writer->now_us = writer->last_flush_us = writer->last_sync_us = writer->rate_us = now;
+  writer->now_us = writer->last_flush_us = writer->last_sync_us = now;
+  writer->runway.at_us = now;
   writer->writeback_us = now;
   writer->stats.turn_us = writer->stats.looked_us = now;
   writer->stats.runway_s = -1;
