@@ -339,6 +339,8 @@ static void
 judge_destination (KrCheck *check, const KrHealthSpec *health, const KrWorkerSample *sample)
 {
   const KrDestinationProbe *probe = &sample->destination;
+  KrHealth verdict = sample->in_grace ? KR_HEALTH_WARN : KR_HEALTH_FAIL;
+  const char *so_far = sample->in_grace ? " so far" : "";
 
   if (health->check_url == NULL)
     return;
@@ -351,15 +353,12 @@ judge_destination (KrCheck *check, const KrHealthSpec *health, const KrWorkerSam
   check->age_s = probe->age_s;
   if (probe->http >= 200 && probe->http <= 299)
     return;
-  if (sample->in_grace) {
-    say (check, KR_HEALTH_WARN, "CheckURL answers %d so far", probe->http);
-    return;
-  }
   if (probe->http == 0)
-    say (check, KR_HEALTH_FAIL, "CheckURL does not answer");
+    say (check, verdict, "CheckURL does not answer%s", so_far);
   else
-    say (check, KR_HEALTH_FAIL, "CheckURL answers %d", probe->http);
-  count (check);
+    say (check, verdict, "CheckURL answers %d%s", probe->http, so_far);
+  if (!sample->in_grace)
+    count (check);
 }
 
 /* Whether a silent worker is hung is the supervisor's own decision, with its own deadline:

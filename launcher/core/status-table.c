@@ -115,8 +115,8 @@ make_restarts (const KrStatusRow *row)
 {
   if (row->reconnects == 0)
     return g_strdup_printf ("%" G_GUINT64_FORMAT, row->restarts);
-  return g_strdup_printf ("%" G_GUINT64_FORMAT " (+%" G_GUINT64_FORMAT " reconnects)",
-                          row->restarts, row->reconnects);
+  return g_strdup_printf ("%" G_GUINT64_FORMAT " (+%" G_GUINT64_FORMAT " reconnect%s)",
+                          row->restarts, row->reconnects, row->reconnects == 1 ? "" : "s");
 }
 
 static char *

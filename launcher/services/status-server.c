@@ -3,8 +3,12 @@
 
 #include "launcher/services/status-server.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <gio/gio.h>
 #include <libsoup/soup.h>
@@ -15,7 +19,8 @@
 #include "launcher/services/page-resource.h" /* made from page/ */
 #include "launcher/services/status-json.h"
 
-#define MIN_TOKEN 16
+#define MIN_TOKEN         16
+#define TOKEN_PATIENCE_MS 3000
 
 G_DEFINE_QUARK (kr - status - error - quark, kr_status_error)
 
@@ -73,34 +78,77 @@ parse_address (const char *listen, gboolean *ret_loopback, GError **error)
   return g_inet_socket_address_new (inet, (guint16)port);
 }
 
+/* Reads at most @size bytes: a device has no end. A pipe, such as the shell's <(...), gets some
+ * seconds to be written to. Returns a negative number with errno set if that fails. */
+static gssize
+read_some (int fd, char *buffer, gsize size)
+{
+  gint64 end = g_get_monotonic_time () + TOKEN_PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+  struct pollfd wait = {.fd = fd, .events = POLLIN};
+  gsize length = 0;
+  gssize n = 1;
+
+  while (length < size && n != 0) {
+    gint64 left = end - g_get_monotonic_time ();
+
+    if (left <= 0) {
+      errno = ETIMEDOUT;
+      return -1;
+    }
+    if (poll (&wait, 1, (int)(left / 1000) + 1) <= 0)
+      continue;
+    n = read (fd, buffer + length, size - length);
+    if (n < 0 && errno != EINTR && errno != EAGAIN)
+      return -1;
+    length += (gsize)MAX (n, 0);
+  }
+  return (gssize)length;
+}
+
+static gboolean
+check_token (const char *path, const char *token, gssize length, GError **error)
+{
+  gsize strength = strlen (token);
+
+  for (const char *at = token; *at != '\0'; at++)
+    if (!g_ascii_isgraph (*at))
+      strength = 0;
+  if (length <= KR_STATUS_MAX_TOKEN && strength >= MIN_TOKEN)
+    return TRUE;
+  g_set_error (error, KR_STATUS_ERROR, KR_STATUS_ERROR_TOKEN,
+               "the first line of %s is no token: it needs %d to %d letters, digits and signs, "
+               "no spaces, such as \"openssl rand -hex 32\" prints",
+               path, MIN_TOKEN, KR_STATUS_MAX_TOKEN);
+  return FALSE;
+}
+
 char *
 kr_status_token_load (const char *path, GError **error)
 {
-  g_autofree char *text = NULL;
-  g_autoptr (GError) read_error = NULL;
-  gsize length;
+  /* Where it is longer the whole file is too long. */
+  char text[KR_STATUS_MAX_TOKEN + 2] = "";
+  int fd = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   struct stat st;
+  gssize length = -1;
 
-  if (stat (path, &st) == 0 && S_ISREG (st.st_mode) && (st.st_mode & S_IROTH) != 0) {
+  if (fd >= 0 && fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && (st.st_mode & S_IROTH) != 0) {
     g_set_error (error, KR_STATUS_ERROR, KR_STATUS_ERROR_TOKEN,
                  "everybody can read the token in %s: chmod o-r it", path);
+    close (fd);
     return NULL;
   }
-  if (!g_file_get_contents (path, &text, &length, &read_error)) {
-    g_set_error (error, KR_STATUS_ERROR, KR_STATUS_ERROR_TOKEN, "cannot read the token: %s",
-                 read_error->message);
+  if (fd >= 0)
+    length = read_some (fd, text, sizeof text - 1);
+  if (length < 0)
+    g_set_error (error, KR_STATUS_ERROR, KR_STATUS_ERROR_TOKEN,
+                 "cannot read the token from %s: %s", path, g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+  if (length < 0)
     return NULL;
-  }
   text[strcspn (text, "\r\n")] = '\0';
   g_strstrip (text);
-  if (length > KR_STATUS_MAX_TOKEN || strlen (text) < MIN_TOKEN) {
-    g_set_error (error, KR_STATUS_ERROR, KR_STATUS_ERROR_TOKEN,
-                 "the first line of %s is no token: it needs %d to %d characters, such as "
-                 "\"openssl rand -hex 32\" prints",
-                 path, MIN_TOKEN, KR_STATUS_MAX_TOKEN);
-    return NULL;
-  }
-  return g_steal_pointer (&text);
+  return check_token (path, text, length, error) ? g_strdup (text) : NULL;
 }
 
 /* The time it takes tells nothing about the token but its length. */

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "plugins/common/segment-name.h"
+
 /* A scan of a large folder may take at most one part in SCAN_SHARE of the time between scans; a
  * folder is large when its scan takes longer than this. */
 #define SCAN_SHARE   10
@@ -283,17 +285,49 @@ kr_file_watch_follow (KrFileWatch *watch, const char *path, guint64 generation)
   watch->strangers = 0;
 }
 
-/* Whether another file has taken the place of the one that is written. For a moment that can be
- * its successor under the same name, while the news of the rename is on its way. */
+static gboolean
+is_temp_name (const char *name)
+{
+  g_autofree char *final = kr_segment_final_path (name);
+
+  return final != NULL;
+}
+
+/* Whether the file, which is no longer at its path, got its final name there, maybe with a
+ * number. Where nobody can tell it is taken for that. */
+static gboolean
+is_final (const KrFileWatch *watch)
+{
+  g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", watch->fd);
+  g_autofree char *now = g_file_read_link (link, NULL);
+  g_autofree char *final = kr_segment_final_path (watch->path);
+  g_autofree char *now_name = NULL, *stem = NULL;
+  char *ending;
+
+  if (now == NULL || final == NULL)
+    return TRUE;
+  now_name = g_path_get_basename (now);
+  stem = g_path_get_basename (final);
+  ending = strrchr (stem, '.');
+  if (ending != NULL)
+    *ending = '\0';
+  return g_str_has_prefix (now_name, stem) && !is_temp_name (now_name);
+}
+
+/* Whether the file that is written was moved away, it or its folder, or another one has taken
+ * its place. For a moment that can be its successor under the same name, while the news of the
+ * rename is on its way. */
 static gboolean
 is_replaced (KrFileWatch *watch, const struct stat *own)
 {
   struct stat st;
+  gboolean elsewhere;
 
-  if (lstat (watch->path, &st) == 0 && (st.st_ino != own->st_ino || st.st_dev != own->st_dev))
-    watch->strangers++;
+  if (lstat (watch->path, &st) == 0)
+    elsewhere = st.st_ino != own->st_ino || st.st_dev != own->st_dev;
   else
-    watch->strangers = 0;
+    elsewhere = is_absent () && !is_final (watch);
+  watch->strangers = elsewhere ? watch->strangers + 1 : 0;
   return watch->strangers > 1;
 }
 

@@ -273,6 +273,36 @@ test_follow (void)
   assert_seen (watch, next, 2, 4);
 }
 
+/* The file, or its folder: it grows, but not where it is looked for. */
+static void
+test_moved_away (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autofree char *folder = kr_test_dir_path (dir, "rec");
+  g_autofree char *away = kr_test_dir_path (dir, "away");
+  g_autofree char *temp = g_build_filename (folder, "a.recording.ts", NULL);
+  g_autofree char *numbered = g_build_filename (folder, "a-2.ts", NULL);
+  g_autofree char *moved = kr_test_dir_path (dir, "b.ts");
+  g_autoptr (KrFileWatch) watch = kr_file_watch_new_follow ();
+
+  g_assert_cmpint (mkdir (folder, 0700), ==, 0);
+  grow (temp, 10);
+  kr_file_watch_follow (watch, temp, 1);
+  assert_seen (watch, temp, 10, 1);
+  g_assert_cmpint (rename (folder, away), ==, 0);
+  look (watch);
+  assert_absent (watch);
+  g_assert_cmpint (rename (away, folder), ==, 0);
+  assert_seen (watch, temp, 10, 1);
+  g_assert_cmpint (rename (temp, moved), ==, 0);
+  look (watch);
+  assert_absent (watch);
+  /* That is no move: its final name was taken, and the news of it is on its way. */
+  g_assert_cmpint (rename (moved, numbered), ==, 0);
+  for (guint i = 0; i < 5; i++)
+    g_assert_cmpuint (look (watch).file_bytes, ==, 10);
+}
+
 static void
 assert_pattern (const char *text, const char *pattern)
 {
@@ -313,6 +343,7 @@ main (int argc, char **argv)
   g_test_add_func ("/file-watch/pattern-ring", test_pattern_ring);
   g_test_add_func ("/file-watch/pattern-nowhere", test_pattern_nowhere);
   g_test_add_func ("/file-watch/follow", test_follow);
+  g_test_add_func ("/file-watch/moved-away", test_moved_away);
   g_test_add_func ("/file-watch/texts", test_texts);
   return g_test_run ();
 }

@@ -206,7 +206,9 @@ test_destination (Case *c, gconstpointer data)
   c->sample.destination.http = 0;
   assert_check (c, KR_CHECK_DESTINATION, KR_HEALTH_FAIL, TRUE, "does not answer");
   c->sample.in_grace = TRUE;
-  assert_check (c, KR_CHECK_DESTINATION, KR_HEALTH_WARN, FALSE, "so far");
+  assert_check (c, KR_CHECK_DESTINATION, KR_HEALTH_WARN, FALSE, "does not answer so far");
+  c->sample.destination.http = 404;
+  assert_check (c, KR_CHECK_DESTINATION, KR_HEALTH_WARN, FALSE, "answers 404 so far");
   c->sample.in_grace = FALSE;
   /* The asking itself failed. */
   c->sample.destination.done = FALSE;

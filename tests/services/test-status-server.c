@@ -3,10 +3,12 @@
 
 #include "launcher/services/status-server.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <sys/stat.h>
 
 #include "launcher/services/http-gate.h"
 #include "launcher/services/prepare.h"
@@ -248,7 +250,12 @@ test_token_files (void)
   g_autoptr (KrTestDir) dir = kr_test_dir_new ();
   g_autofree char *path = kr_test_dir_path (dir, "token");
   g_autofree char *token = NULL;
-  static const char *const bad[] = {"", "\n", "short\n", "\n0123456789abcdef\n"};
+  static const char *const bad[] = {"",
+                                    "\n",
+                                    "short\n",
+                                    "\n0123456789abcdef\n",
+                                    "0123456789 abcdef\n",
+                                    "0123456789abcd\xff\xfe\n"};
 
   g_assert_null (kr_status_token_load (path, NULL));
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
@@ -264,6 +271,40 @@ test_token_files (void)
   g_assert_null (kr_status_token_load (path, NULL));
   g_chmod (path, 0600);
   token = kr_status_token_load (path, NULL);
+  g_assert_cmpstr (token, ==, "0123456789abcdef");
+}
+
+static gpointer
+write_token (gpointer path)
+{
+  FILE *pipe = fopen (path, "w");
+
+  g_assert_nonnull (pipe);
+  fputs ("0123456789abcdef\n", pipe);
+  fclose (pipe);
+  return NULL;
+}
+
+/* What is no file in the common sense: no end, nobody behind it, a shell's <(...). */
+static void
+test_odd_token_files (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autofree char *path = kr_test_dir_path (dir, "pipe");
+  g_autofree char *token = NULL;
+  g_autoptr (GError) error = NULL;
+  GThread *writer;
+
+  g_assert_null (kr_status_token_load (dir, NULL));
+  g_assert_null (kr_status_token_load ("/dev/zero", NULL));
+  g_assert_null (kr_status_token_load ("/dev/null", NULL));
+  g_assert_null (kr_status_token_load ("/dev/urandom", NULL));
+  g_assert_cmpint (mkfifo (path, 0600), ==, 0);
+  g_assert_null (kr_status_token_load (path, &error));
+  g_assert_error (error, KR_STATUS_ERROR, KR_STATUS_ERROR_TOKEN);
+  writer = g_thread_new ("writer", write_token, path);
+  token = kr_status_token_load (path, NULL);
+  g_thread_join (writer);
   g_assert_cmpstr (token, ==, "0123456789abcdef");
 }
 
@@ -413,6 +454,7 @@ main (int argc, char **argv)
   g_test_add_func ("/services/status-server/addresses", test_addresses);
   g_test_add_func ("/services/status-server/in-use", test_a_port_in_use);
   g_test_add_func ("/services/status-server/token-files", test_token_files);
+  g_test_add_func ("/services/status-server/odd-token-files", test_odd_token_files);
   g_test_add_func ("/services/status-server/events", test_events);
   g_test_add_func ("/services/status-server/deaf", test_a_client_that_does_not_read);
   g_test_add_func ("/services/status-server/event-limit", test_too_many_event_clients);

@@ -189,7 +189,7 @@ function showPipeline(status, p, now) {
   fact(card, 'Durable behind by', size(Math.max(0, p.data.written_bytes - p.data.durable_bytes)), c.sync.status);
   fact(card, 'Disk full in', c.disk.runway_s === null || c.disk.runway_s === undefined ? '–' : span(c.disk.runway_s), c.disk.status);
   fact(card, 'Gaps in 24 h', p.gaps_24h.count ? `${p.gaps_24h.count}, ${span(p.gaps_24h.seconds)}` : 'none', p.gaps_24h.count ? 'warn' : 'pass');
-  fact(card, 'Restarts', `${p.restarts.pipeline + p.restarts.watchdog} (+${p.restarts.reconnects} reconnects)`);
+  fact(card, 'Restarts', `${p.restarts.pipeline + p.restarts.watchdog} (+${p.restarts.reconnects} reconnect${p.restarts.reconnects === 1 ? '' : 's'})`);
   fact(card, 'Drift', `${p.data.drift_ppm.toFixed(1)} ppm`);
   fact(card, 'Timestamp repairs', String(p.data.corrections));
   fact(card, 'Sources', p.data.sources ? `${p.data.sources - p.data.sources_silent} of ${p.data.sources} send` : '–',
