@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-glib/json-glib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "launcher/core/ts-analysis.h"
+#include "plugins/common/stream-guess.h"
 
 #define BLOCK (1024 * 1024)
 #define ANY   "any"
@@ -29,6 +31,8 @@ analyze_file (const char *path, int *ret_code)
   g_autoptr (KrTsAnalysis) analysis = kr_ts_analysis_new (NULL);
   g_autofree guint8 *block = g_malloc (BLOCK);
   g_autoptr (KrTsReport) report = NULL;
+  guint8 head[KR_STREAM_GUESS_BYTES];
+  gsize n_head = 0;
   gboolean standard_input = strcmp (path, "-") == 0;
   int fd = standard_input ? STDIN_FILENO : open (path, O_RDONLY | O_CLOEXEC);
   int saved = errno;
@@ -37,6 +41,10 @@ analyze_file (const char *path, int *ret_code)
   if (fd >= 0) {
     posix_fadvise (fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     while ((n = read (fd, block, BLOCK)) > 0 || (n < 0 && errno == EINTR)) {
+      gsize part = MIN ((gsize)MAX (n, 0), sizeof head - n_head);
+
+      memcpy (head + n_head, block, part);
+      n_head += part;
       if (n > 0)
         kr_ts_analysis_push (analysis, block, (gsize)n);
     }
@@ -51,8 +59,14 @@ analyze_file (const char *path, int *ret_code)
   }
   report = kr_ts_analysis_finish (analysis);
   if (report->packet_size == 0) {
-    *ret_code = kr_command_error (KR_EXIT_DATA, "give an MPEG transport stream (.ts)",
-                                  "%s: no transport stream packets found", path);
+    const char *guess = kr_stream_guess (head, n_head);
+
+    if (n_head == 0)
+      guess = "an empty file";
+    *ret_code =
+        kr_command_error (KR_EXIT_DATA, "give an MPEG transport stream (.ts)",
+                          "%s: no transport stream packets found%s%s", path,
+                          guess != NULL ? "; it looks like " : "", guess != NULL ? guess : "");
     return NULL;
   }
   return g_steal_pointer (&report);
@@ -282,10 +296,12 @@ print_json (const char *path, const KrTsReport *report)
   g_autoptr (JsonBuilder) b = json_builder_new ();
   g_autoptr (JsonNode) root = NULL;
   g_autofree char *text = NULL;
+  /* A name may be any bytes, JSON is UTF-8. */
+  g_autofree char *name = g_utf8_make_valid (path, -1);
   gboolean clean = TRUE;
 
   json_builder_begin_object (b);
-  add_string (b, "file", path);
+  add_string (b, "file", name);
   add_number (b, "bytes", report->bytes);
   add_number (b, "packets", report->packets);
   add_number (b, "packet_size", report->packet_size);
@@ -413,6 +429,9 @@ kr_cmd_analyze (int argc, char **argv)
     look_for (report, analyze.fail_kinds, &analyze.found, &bad);
   }
   g_clear_pointer (&analyze.fail_kinds, g_free);
+  if (fflush (stdout) != 0 || ferror (stdout))
+    return kr_command_error (KR_EXIT_IO, NULL, "cannot write the result: %s",
+                             g_strerror (errno));
   if (code != KR_EXIT_OK)
     return code;
   return analyze.fail && analyze.found ? KR_EXIT_FOUND : KR_EXIT_OK;

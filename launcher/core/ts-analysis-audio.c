@@ -3,6 +3,8 @@
 
 #include "launcher/core/ts-analysis-private.h"
 
+#include <string.h>
+
 typedef struct {
   guint size, samples, rate;
 } Frame;
@@ -74,37 +76,68 @@ parse_ac3 (const guint8 *p, Frame *frame)
   return TRUE;
 }
 
-gboolean
-kr_ts_count_frames (KrTsCodec codec, const guint8 *data, gsize size, guint *ret_samples,
-                    guint *ret_rate, guint *ret_junk)
+static guint
+header_size (KrTsCodec codec)
 {
-  gboolean (*parse) (const guint8 *, Frame *);
-  gsize header, i = 0;
+  switch ((guint)codec) {
+  case KR_TS_CODEC_AAC_ADTS:
+    return 7;
+  case KR_TS_CODEC_MPEG_AUDIO:
+    return 4;
+  case KR_TS_CODEC_AC3:
+    return 6;
+  default:
+    return 0;
+  }
+}
 
-  *ret_samples = *ret_rate = *ret_junk = 0;
-  if (codec == KR_TS_CODEC_AAC_ADTS) {
-    parse = parse_adts;
-    header = 7;
-  } else if (codec == KR_TS_CODEC_MPEG_AUDIO) {
-    parse = parse_mpeg;
-    header = 4;
-  } else if (codec == KR_TS_CODEC_AC3) {
-    parse = parse_ac3;
-    header = 6;
+static gboolean
+parse (KrTsCodec codec, const guint8 *p, Frame *frame)
+{
+  switch ((guint)codec) {
+  case KR_TS_CODEC_AAC_ADTS:
+    return parse_adts (p, frame);
+  case KR_TS_CODEC_MPEG_AUDIO:
+    return parse_mpeg (p, frame);
+  default:
+    return parse_ac3 (p, frame);
+  }
+}
+
+/* The header is complete: on to the next frame, or one byte on where there is none. */
+static void
+take_header (KrFrameCount *count, KrTsCodec codec)
+{
+  Frame frame;
+
+  if (parse (codec, count->header, &frame) && frame.size >= count->have) {
+    count->rate = frame.rate;
+    count->samples += frame.samples;
+    count->skip = frame.size - count->have;
+    count->have = 0;
   } else {
-    return FALSE;
+    count->junk++;
+    count->have--;
+    memmove (count->header, count->header + 1, count->have);
   }
-  while (i + header <= size) {
-    Frame frame;
+}
 
-    if (parse (data + i, &frame) && frame.size > 0) {
-      *ret_rate = frame.rate;
-      *ret_samples += frame.samples;
-      i += frame.size;
-    } else {
-      (*ret_junk)++;
-      i++;
+void
+kr_ts_count_frames (KrFrameCount *count, KrTsCodec codec, const guint8 *data, gsize size)
+{
+  guint wanted = header_size (codec);
+
+  while (wanted > 0 && size > 0) {
+    gsize skip = MIN (count->skip, size);
+
+    count->skip -= (guint)skip;
+    data += skip;
+    size -= skip;
+    while (count->skip == 0 && count->have < wanted && size > 0) {
+      count->header[count->have++] = *data++;
+      size--;
     }
+    if (count->have == wanted)
+      take_header (count, codec);
   }
-  return TRUE;
 }

@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 
 #define KR_TS_PCR_POINTS  256
 #define KR_TS_MAX_PENDING 65536
-#define KR_TS_AUDIO_BYTES (256 * 1024)
+#define KR_TS_OWN_POINTS  8
 #define KR_TS_AV_WINDOW   25
 #define KR_TS_AV_POINTS   128
 #define KR_TS_STEP_BINS   256 /* of 4 ms; the last one takes the rest */
@@ -33,14 +33,26 @@ typedef struct {
   KrTsPcrReport report;
   gdouble sum_ms;
   guint64 last, intervals;
+  /* The last ones, oldest first. */
+  guint n_points;
+  KrPcrPoint points[KR_TS_OWN_POINTS];
 } KrPcrState;
+
+/* Coded audio, counted as it comes. All zeros at the start of a PES packet. */
+typedef struct {
+  guint8 header[8];
+  guint have; /* bytes in header */
+  guint skip; /* of the frame under way */
+  guint rate; /* 0 = no frame so far */
+  guint64 samples, junk;
+} KrFrameCount;
 
 typedef struct {
   guint64 packet;
   gboolean has_pts, has_dts, signalled;
   guint64 pts, dts;
   guint64 hash, size;
-  guint samples, rate, junk;
+  KrFrameCount frames;
 } KrPes;
 
 typedef struct {
@@ -60,6 +72,7 @@ typedef struct {
 typedef struct {
   KrTsStreamReport report;
   gboolean listed, open;
+  guint pcr_pid;      /* of its program, KR_TS_PID_NULL = not listed */
   KrPes pes;          /* under way */
   gboolean signalled; /* discontinuity_indicator since the last PES packet */
   guint64 last_hash;
@@ -82,7 +95,6 @@ typedef struct {
   gint64 popped;
 
   /* coded audio */
-  GByteArray *payload; /* of the PES packet under way */
   guint rate;
   gint64 base_pts;
   guint64 samples;
@@ -125,8 +137,9 @@ struct _KrTsAnalysis {
   guint64 taken;    /* bytes done with */
   guint64 end;      /* of the last packet, in bytes */
 
-  guint reference; /* PCR PID */
-  guint others;    /* PCRs that were not of it */
+  guint reference; /* PCR PID that time goes by */
+  guint candidate; /* another one, that has come since the reference last did */
+  guint others;    /* how often */
   guint video_pid; /* first one: the partner of lip-sync */
   gboolean has_video_dts;
   guint64 video_dts;
@@ -153,9 +166,8 @@ void kr_ts_stream_judge (KrTsAnalysis *a, KrStreamState *stream, const KrPes *pe
                          const KrMoment *moment);
 void kr_ts_stream_finish (KrTsAnalysis *a, KrStreamState *stream);
 
-/* ts-analysis-audio.c: counts the frames whose header lies in @data. Returns FALSE if the
- * codec's frames are not known; @ret_rate stays 0 if there was none. */
-gboolean kr_ts_count_frames (KrTsCodec codec, const guint8 *data, gsize size,
-                             guint *ret_samples, guint *ret_rate, guint *ret_junk);
+/* ts-analysis-audio.c: goes on counting the frames whose header lies in @data, which follows
+ * what was there before. Codecs whose frames are not known count nothing. */
+void kr_ts_count_frames (KrFrameCount *count, KrTsCodec codec, const guint8 *data, gsize size);
 
 G_END_DECLS

@@ -39,12 +39,8 @@ add_payload (KrStreamState *stream, const guint8 *data, gsize size)
 {
   stream->pes.hash = hash_bytes (stream->pes.hash, data, size);
   stream->pes.size += size;
-  if (stream->report.kind != KR_TS_KIND_AUDIO)
-    return;
-  if (stream->payload == NULL)
-    stream->payload = g_byte_array_new ();
-  if (stream->payload->len + size <= KR_TS_AUDIO_BYTES)
-    g_byte_array_append (stream->payload, data, (guint)size);
+  if (stream->report.kind == KR_TS_KIND_AUDIO)
+    kr_ts_count_frames (&stream->pes.frames, stream->report.codec, data, size);
 }
 
 /* One point of lip-sync: how far an audio stamp is from the video stamp before it. */
@@ -192,11 +188,6 @@ kr_ts_stream_end_pes (KrTsAnalysis *a, KrStreamState *stream)
     return;
   stream->open = FALSE;
   stream->report.pes++;
-  if (stream->payload != NULL) {
-    kr_ts_count_frames (stream->report.codec, stream->payload->data, stream->payload->len,
-                        &stream->pes.samples, &stream->pes.rate, &stream->pes.junk);
-    g_byte_array_set_size (stream->payload, 0);
-  }
   pending.pes = stream->pes;
   kr_ts_time_defer (a, &pending);
 }
@@ -296,20 +287,20 @@ judge_audio (KrTsAnalysis *a, KrStreamState *stream, const KrPes *pes, gint64 pt
 {
   gdouble elapsed, deviation, step;
 
-  if (pes->rate == 0)
+  if (pes->frames.rate == 0)
     return;
-  if (pes->junk > 0)
-    kr_ts_note (a, KR_TS_AUDIO_BADSYNC, FALSE, pes->packet, stream->report.pid, pes->junk,
-                "bytes");
-  if (stream->rate != pes->rate) {
-    stream->rate = stream->report.sample_rate = pes->rate;
+  if (pes->frames.junk > 0)
+    kr_ts_note (a, KR_TS_AUDIO_BADSYNC, FALSE, pes->packet, stream->report.pid,
+                (gdouble)pes->frames.junk, "bytes");
+  if (stream->rate != pes->frames.rate) {
+    stream->rate = stream->report.sample_rate = pes->frames.rate;
     stream->base_pts = pts;
     stream->samples = 0;
     stream->last_deviation = 0;
     restart_fit (stream);
   }
   elapsed = (gdouble)(pts - stream->base_pts) / HZ;
-  deviation = elapsed - (gdouble)stream->samples / pes->rate;
+  deviation = elapsed - (gdouble)stream->samples / pes->frames.rate;
   step = deviation - stream->last_deviation;
   if (ABS (step) * 1000 > a->limits.audio_tolerance_ms) {
     kr_ts_note (a, step > 0 ? KR_TS_AUDIO_GAP : KR_TS_AUDIO_OVERLAP, FALSE, pes->packet,
@@ -321,8 +312,8 @@ judge_audio (KrTsAnalysis *a, KrStreamState *stream, const KrPes *pes, gint64 pt
   }
   stream->last_deviation = deviation;
   add_fit (stream, elapsed, deviation);
-  stream->samples += pes->samples;
-  stream->report.samples += pes->samples;
+  stream->samples += pes->frames.samples;
+  stream->report.samples += pes->frames.samples;
 }
 
 static void

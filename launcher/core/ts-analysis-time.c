@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define SECOND ((gint64)KR_TS_PCR_HZ)
-/* A PMT may name a PCR PID that carries none. */
+/* A PMT may name a PCR PID that carries none: then another one counts after that many. */
 #define OTHERS_BELIEVED 50
 
 /* --- the reference ------------------------------------------------------------------- */
@@ -23,33 +23,31 @@ is_announced (const KrTsAnalysis *a, guint pid)
   return FALSE;
 }
 
+/* The first one announced, and another one when that has ceased: an encoder that comes back may
+ * have moved it. */
 static gboolean
 is_reference (KrTsAnalysis *a, guint pid)
 {
-  if (a->reference == pid)
+  gboolean believed;
+
+  if (pid == a->reference) {
+    a->others = 0;
     return TRUE;
-  if (a->reference != KR_TS_PID_NULL)
-    return FALSE;
-  if (is_announced (a, pid) || ++a->others > OTHERS_BELIEVED)
-    a->reference = pid;
-  return a->reference == pid;
-}
-
-/* The number of the last point at or before @packet; 0 if it lies before all. */
-static guint
-point_before (const KrTsAnalysis *a, guint64 packet)
-{
-  guint low = 0, high = a->n_points - 1;
-
-  while (low < high) {
-    guint middle = (low + high + 1) / 2;
-
-    if (a->points[middle].packet <= packet)
-      low = middle;
-    else
-      high = middle - 1;
   }
-  return low;
+  if (a->reference == KR_TS_PID_NULL) {
+    believed = is_announced (a, pid) || ++a->others > OTHERS_BELIEVED;
+  } else {
+    if (a->others == 0)
+      a->candidate = pid;
+    a->others += pid == a->candidate;
+    believed = a->others > OTHERS_BELIEVED ||
+               (is_announced (a, pid) && !is_announced (a, a->reference));
+  }
+  if (!believed)
+    return FALSE;
+  a->reference = pid;
+  a->others = 0;
+  return TRUE;
 }
 
 static gboolean
@@ -58,38 +56,80 @@ is_regular (gint64 step)
   return step > 0 && step <= SECOND;
 }
 
+/* The first of the two points that @packet lies between, or is nearest to. */
+static guint
+pair_around (const KrPcrPoint *points, guint n_points, guint64 packet)
+{
+  guint low = 0, high = n_points - 1;
+
+  while (low < high) {
+    guint middle = (low + high + 1) / 2;
+
+    if (points[middle].packet <= packet)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return MIN (low, n_points - 2);
+}
+
+/* The PCR @offset packets behind @from, at the rate between the two points at @p, if that has a
+ * meaning. */
+static gboolean
+carry_on (const KrPcrPoint *p, const KrPcrPoint *from, gdouble offset, KrMoment *moment)
+{
+  gint64 step = kr_ts_pcr_distance (p[1].pcr, p[0].pcr);
+  gdouble packets = (gdouble)MAX (1, p[1].packet - p[0].packet);
+
+  if (!is_regular (step))
+    return FALSE;
+  moment->has_pcr = TRUE;
+  moment->pcr =
+      (from->pcr + KR_TS_PCR_MODULUS + (guint64)(gint64)((gdouble)step * offset / packets)) %
+      KR_TS_PCR_MODULUS;
+  return TRUE;
+}
+
 /* Between two PCRs the time is interpolated; where they do not follow each other, or outside,
  * the rate before is carried on. */
 static void
+locate_pcr (const KrPcrPoint *points, guint n_points, guint64 packet, KrMoment *moment)
+{
+  const KrPcrPoint *p = points + pair_around (points, n_points, packet);
+  gdouble offset = (gdouble)packet - (gdouble)p->packet;
+
+  if (!carry_on (p, p, offset, moment) && p > points)
+    carry_on (p - 1, p, offset, moment);
+}
+
+static void
 locate (const KrTsAnalysis *a, guint64 packet, KrMoment *moment)
 {
-  const KrPcrPoint *p = a->points;
-  guint i, last = a->n_points - 1;
-  gint64 step;
+  const KrPcrPoint *p;
   gdouble offset;
 
   *moment = (KrMoment){FALSE};
   if (a->n_points < 2)
     return;
-  i = MIN (point_before (a, packet), last - 1);
-  offset = (gdouble)packet - (gdouble)p[i].packet;
+  p = a->points + pair_around (a->points, a->n_points, packet);
+  offset = (gdouble)packet - (gdouble)p->packet;
   moment->has_time = TRUE;
-  moment->time = p[i].time + (p[i + 1].time - p[i].time) * offset /
-                                 (gdouble)MAX (1, p[i + 1].packet - p[i].packet);
-  step = kr_ts_pcr_distance (p[i + 1].pcr, p[i].pcr);
-  if (is_regular (step)) {
-    gint64 ticks = (gint64)((gdouble)step * offset / (gdouble)(p[i + 1].packet - p[i].packet));
+  moment->time = p[0].time +
+                 (p[1].time - p[0].time) * offset / (gdouble)MAX (1, p[1].packet - p[0].packet);
+  locate_pcr (a->points, a->n_points, packet, moment);
+}
 
-    moment->has_pcr = TRUE;
-    moment->pcr = (p[i].pcr + KR_TS_PCR_MODULUS + (guint64)ticks) % KR_TS_PCR_MODULUS;
-  } else if (i > 0 && is_regular (kr_ts_pcr_distance (p[i].pcr, p[i - 1].pcr))) {
-    gint64 before = kr_ts_pcr_distance (p[i].pcr, p[i - 1].pcr);
+/* Programs have clocks of their own, and only theirs tells when their stamps are due. */
+static void
+locate_own (const KrTsAnalysis *a, guint pcr_pid, guint64 packet, KrMoment *moment)
+{
+  const KrPidState *s = a->pids[pcr_pid];
 
-    moment->has_pcr = TRUE;
-    moment->pcr = (p[i].pcr + (guint64)((gdouble)before * offset /
-                                        (gdouble)(p[i].packet - p[i - 1].packet))) %
-                  KR_TS_PCR_MODULUS;
-  }
+  if (s == NULL || s->pcr == NULL)
+    return;
+  moment->has_pcr = FALSE;
+  if (s->pcr->n_points >= 2)
+    locate_pcr (s->pcr->points, s->pcr->n_points, packet, moment);
 }
 
 /* --- what waits for the next PCR ----------------------------------------------------- */
@@ -115,10 +155,13 @@ resolve (KrTsAnalysis *a, const KrPending *pending)
   KrMoment moment;
 
   locate (a, pending->is_pes ? pending->pes.packet : pending->packet, &moment);
-  if (pending->is_pes)
-    kr_ts_stream_judge (a, s->stream, &pending->pes, &moment);
-  else
+  if (!pending->is_pes) {
     judge_section (a, s, pending, &moment);
+    return;
+  }
+  if (s->stream->pcr_pid != a->reference)
+    locate_own (a, s->stream->pcr_pid, pending->pes.packet, &moment);
+  kr_ts_stream_judge (a, s->stream, &pending->pes, &moment);
 }
 
 static void
@@ -191,6 +234,16 @@ judge_interval (KrTsAnalysis *a, KrPcrState *s, guint pid, guint64 pcr, gboolean
     kr_ts_note (a, KR_TS_PCR_INTERVAL, signalled, a->position, pid, ms, "ms");
 }
 
+static void
+note_own (KrPcrState *s, guint64 packet, guint64 pcr)
+{
+  if (s->n_points == KR_TS_OWN_POINTS) {
+    s->n_points--;
+    memmove (s->points, s->points + 1, s->n_points * sizeof *s->points);
+  }
+  s->points[s->n_points++] = (KrPcrPoint){.packet = packet, .pcr = pcr};
+}
+
 void
 kr_ts_time_pcr (KrTsAnalysis *a, guint pid, guint64 pcr, gboolean signalled)
 {
@@ -203,6 +256,7 @@ kr_ts_time_pcr (KrTsAnalysis *a, guint pid, guint64 pcr, gboolean signalled)
   } else {
     judge_interval (a, s->pcr, pid, pcr, signalled);
   }
+  note_own (s->pcr, a->position, pcr);
   s->pcr->report.count++;
   s->pcr->report.discontinuity_flags += signalled;
   s->pcr->last = pcr;

@@ -116,16 +116,8 @@ kr_ts_analysis_new (const KrTsLimits *limits)
   a->pmts_seen = g_hash_table_new (NULL, NULL);
   a->carry = g_byte_array_new ();
   a->pending = g_array_new (FALSE, FALSE, sizeof (KrPending));
-  a->reference = a->video_pid = KR_TS_PID_NULL;
+  a->reference = a->candidate = a->video_pid = KR_TS_PID_NULL;
   return a;
-}
-
-static void
-free_stream (KrStreamState *stream)
-{
-  if (stream->payload != NULL)
-    g_byte_array_unref (stream->payload);
-  g_free (stream);
 }
 
 void
@@ -136,7 +128,7 @@ kr_ts_analysis_free (KrTsAnalysis *a)
   for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
     if (a->pids[pid] == NULL)
       continue;
-    g_clear_pointer (&a->pids[pid]->stream, free_stream);
+    g_free (a->pids[pid]->stream);
     g_free (a->pids[pid]->pcr);
     g_free (a->pids[pid]);
   }
@@ -183,6 +175,7 @@ stream_state (KrTsAnalysis *a, guint pid)
   if (s->stream == NULL) {
     s->stream = g_new0 (KrStreamState, 1);
     s->stream->report.pid = pid;
+    s->stream->pcr_pid = KR_TS_PID_NULL;
   }
   return s->stream;
 }
@@ -194,6 +187,7 @@ list_streams (KrTsAnalysis *a, const KrTsPmt *pmt)
     KrStreamState *stream = stream_state (a, pmt->entries[i].pid);
 
     stream->listed = TRUE;
+    stream->pcr_pid = pmt->pcr_pid;
     stream->report.kind = pmt->entries[i].kind;
     stream->report.codec = pmt->entries[i].codec;
     if (stream->report.kind == KR_TS_KIND_VIDEO && a->video_pid == KR_TS_PID_NULL)
@@ -478,7 +472,8 @@ finish_pid (KrTsAnalysis *a, guint pid)
 
   if (s->pcr != NULL)
     g_array_append_val (a->report->pcrs, s->pcr->report);
-  if (s->is_table && s->n_sections == 1 && a->report->duration > 1)
+  if (s->is_table && s->n_sections <= 1 && a->report->duration > 1 &&
+      (pid != KR_TS_PID_PAT || a->tables->has_pat))
     kr_ts_note (a, pid == KR_TS_PID_PAT ? KR_TS_PAT_INTERVAL : KR_TS_PMT_INTERVAL, FALSE,
                 a->position, pid, a->report->duration * 1000, "ms");
   if (s->stream == NULL || s->is_table)
@@ -505,6 +500,9 @@ kr_ts_analysis_finish (KrTsAnalysis *a)
   }
   kr_ts_time_finish (a);
   report->packets = a->position;
+  /* Not one PAT, perhaps not even its PID: nothing tells what the streams are. */
+  if (!a->tables->has_pat && a->position > 0)
+    kr_ts_note (a, KR_TS_PAT_INTERVAL, FALSE, a->position, KR_TS_PID_PAT, 0, NULL);
   if (report->duration > 0)
     report->bitrate = (gdouble)(a->position * KR_TS_PACKET_SIZE * 8) / report->duration;
   for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {

@@ -333,6 +333,72 @@ test_signalled_is_told_apart (void)
   g_assert_cmpuint (report->findings[KR_TS_DTS_GAP].signalled, ==, 1);
 }
 
+/* Two programs whose clocks have nothing to do with each other: each is judged by its own. */
+static void
+test_clocks_of_programs (void)
+{
+  const guint programs[] = {1, 0x1000, 2, 0x1001, 0, 0};
+  const guint streams_a[] = {0x1b, 0x100, 0, 0}, streams_b[] = {0x1b, 0x200, 0, 0};
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (KrTsReport) report = NULL, late = NULL;
+
+  for (guint i = 0; i < 100; i++) {
+    kr_ts_make_pat (maker, 0, programs);
+    kr_ts_make_pmt (maker, 0x1000, 1, 0, 0x100, streams_a, 0);
+    kr_ts_make_pmt (maker, 0x1001, 2, 0, 0x200, streams_b, 0);
+    kr_ts_make_session (maker, &(KrTsSession){.frames = 1,
+                                              .no_tables = TRUE,
+                                              .no_audio = TRUE,
+                                              .frame_size = 400 + i,
+                                              .start = 90000 + i * 3600});
+    kr_ts_make_session (maker, &(KrTsSession){.frames = 1,
+                                              .no_tables = TRUE,
+                                              .no_audio = TRUE,
+                                              .frame_size = 300 + i,
+                                              .video_pid = 0x200,
+                                              .start = 5000000000 + i * 3600});
+  }
+  report = analyze (maker->bytes, 65536);
+  assert_found (report, "");
+  g_assert_cmpfloat_with_epsilon (
+      g_array_index (report->streams, KrTsStreamReport, 1).lead_mean_ms, 200, 20);
+  shift (maker->bytes, 0x200, 50, 60, 90000, TRUE, FALSE);
+  late = analyze (maker->bytes, 65536);
+  g_assert_cmpuint (late->findings[KR_TS_LATE_DTS].count, >=, 9);
+}
+
+/* The PCR of the second session has another PID: what comes too late there is seen all the
+ * same.
+ */
+static void
+test_reference_moves (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (KrTsReport) report = NULL;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 100});
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 100,
+                                            .start = 90000 + 100 * 3600,
+                                            .video_pid = 0x200,
+                                            .audio_pid = 0x201,
+                                            .lead = 12 * 90000});
+  report = analyze (maker->bytes, 65536);
+  g_assert_cmpuint (report->findings[KR_TS_LEAD_BIG].count, >=, 190);
+  g_assert_cmpfloat_with_epsilon (report->duration, 7.96, 0.05);
+}
+
+/* Nothing tells what the streams are: that is not clean. */
+static void
+test_no_pat (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (KrTsReport) report = NULL;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 100, .no_tables = TRUE});
+  report = analyze (maker->bytes, 65536);
+  g_assert_cmpuint (report->findings[KR_TS_PAT_INTERVAL].count, ==, 1);
+}
+
 static void
 test_wide_packets (void)
 {
@@ -404,6 +470,9 @@ main (int argc, char **argv)
     g_test_add_data_func (path, &clean[i], test_clean);
   }
   g_test_add_func ("/core/ts-analysis/pcr-missing", test_pcr_missing);
+  g_test_add_func ("/core/ts-analysis/clocks-of-programs", test_clocks_of_programs);
+  g_test_add_func ("/core/ts-analysis/reference-moves", test_reference_moves);
+  g_test_add_func ("/core/ts-analysis/no-pat", test_no_pat);
   g_test_add_func ("/core/ts-analysis/signalled", test_signalled_is_told_apart);
   g_test_add_func ("/core/ts-analysis/wide-packets", test_wide_packets);
   g_test_add_func ("/core/ts-analysis/not-ts", test_no_transport_stream);

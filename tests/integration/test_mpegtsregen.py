@@ -216,12 +216,35 @@ def analyze_says_what_it_cannot_read(t):
     text = t.dir / 'text.ts'
     text.write_text('no packets\n' * 1000)
     done = run_analyze(text)
-    check(done.returncode == 65 and str(text) in done.stderr, done.stderr)
+    check(done.returncode == 65 and str(text) in done.stderr and 'looks like text' in done.stderr,
+          done.stderr)
+    empty = t.dir / 'empty.ts'
+    empty.touch()
+    done = run_analyze(empty)
+    check(done.returncode == 65 and 'empty' in done.stderr, done.stderr)
     done = run_analyze(t.dir / 'missing.ts')
     check(done.returncode == 66 and 'missing.ts' in done.stderr, done.stderr)
     done = run_analyze(t.dir)
     check(done.returncode == 66, done.stderr)
     check(run_analyze().returncode == 64, 'no file is no error')
+
+
+@test
+def analyze_says_when_its_result_is_lost(t):
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([KEEPROLLING, 'analyze', clip(seconds=16)], stdout=full,
+                              stderr=subprocess.PIPE, text=True, env=environment(), check=False)
+    check(done.returncode == 74 and 'cannot write' in done.stderr, f'{done}')
+
+
+@test
+def analyze_writes_json_about_any_name(t):
+    path = os.fsencode(t.dir) + b'/a"b\n\xff.ts'
+    with open(path, 'wb') as file:
+        file.write(clip(seconds=16).read_bytes())
+    done = subprocess.run([KEEPROLLING, 'analyze', '--json', path], stdout=subprocess.PIPE,
+                          env=environment(), check=True)
+    check(json.loads(done.stdout.decode())['file'].endswith('a"b\n\ufffd.ts'), f'{done.stdout}')
 
 
 MUTATIONS = [
