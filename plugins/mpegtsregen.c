@@ -386,6 +386,10 @@ kr_mpegts_regen_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
     self->segment_seqnum = gst_event_get_seqnum (event);
     gst_event_unref (event);
     return TRUE;
+  case GST_EVENT_GAP:
+    /* In the input's time, which says nothing about that of the output. */
+    gst_event_unref (event);
+    return TRUE;
   case GST_EVENT_FLUSH_STOP:
     reset_stream (self);
     return gst_pad_event_default (pad, parent, event);

@@ -142,8 +142,14 @@ kr_ts_stream_start (KrTsAnalysis *a, KrStreamState *stream, const guint8 *payloa
     stream->report.scrambled++;
     return;
   }
+  if (!kr_ts_parse_pes (payload, size, &pes)) {
+    /* A damaged header tells no time, which it should. */
+    if (size < 9 || payload[0] != 0 || payload[1] != 0 || payload[2] != 1)
+      return;
+    pes = (KrTsPes){.payload_offset = (guint16)(9 + payload[8]), .complete = TRUE};
+  }
   /* Without the optional header there is nothing to time. */
-  if (!kr_ts_parse_pes (payload, size, &pes) || pes.payload_offset == 6)
+  if (pes.complete && pes.payload_offset == 6)
     return;
   stream->open = TRUE;
   stream->pes = (KrPes){.packet = a->position, .signalled = stream->signalled};

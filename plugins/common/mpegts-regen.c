@@ -559,6 +559,24 @@ note_pause (KrTsRegen *r)
     r->paused = TRUE;
 }
 
+/* Behind an interruption: what is carried may be the head of a packet whose rest never came,
+ * because the source begins anew. Put together with what it sends now it would be a packet that
+ * nobody sent. */
+static void
+drop_torn_packet (KrTsRegen *r, const guint8 *data, gsize size)
+{
+  gsize rest = KR_TS_PACKET_SIZE - MIN (r->carry_size, KR_TS_PACKET_SIZE);
+
+  if (!r->synced || r->carry_size == 0 || size == 0 || (!r->discont && !r->paused))
+    return;
+  if (data[0] != KR_TS_SYNC_BYTE ||
+      (size > KR_TS_PACKET_SIZE && data[KR_TS_PACKET_SIZE] != KR_TS_SYNC_BYTE) ||
+      (size > rest && data[rest] == KR_TS_SYNC_BYTE))
+    return;
+  skip_garbage (r, r->carry_size);
+  r->carry_size = 0;
+}
+
 gboolean
 kr_ts_regen_push (KrTsRegen *r, guint8 *data, gsize size, gint64 arrival, KrTsHint hints,
                   GError **error)
@@ -572,6 +590,7 @@ kr_ts_regen_push (KrTsRegen *r, guint8 *data, gsize size, gint64 arrival, KrTsHi
   note_pause (r);
   if ((hints & KR_TS_HINT_DISCONT) != 0 && r->position > 0)
     r->discont = TRUE;
+  drop_torn_packet (r, data, size);
   if (!r->has_base && arrival != KR_TS_NO_TIME && r->config.live && r->position == 0)
     r->stamp = MAX (arrival, 0);
   if (!r->synced && size > 0)

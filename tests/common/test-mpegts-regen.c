@@ -1220,6 +1220,45 @@ test_other_packet_sizes_are_refused (gconstpointer data)
   }
 }
 
+/* A source that breaks off inside a packet and begins anew: no packet is made of two halves,
+ * and nothing of the new session is lost. */
+static void
+test_torn_packet (gconstpointer data)
+{
+  gboolean live = GPOINTER_TO_INT (data);
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenConfig config;
+  KrTsRegenStats stats;
+  KrTsFound found;
+  gsize first;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000});
+  first = maker->bytes->len - 5 * 188;
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50});
+  kr_ts_regen_config_init (&config);
+  config.live = live;
+  for (gsize piece = 1; piece < 188; piece += 31) {
+    const gsize second = maker->bytes->len / 2;
+    g_autofree guint8 *copy = g_memdup2 (maker->bytes->data + second, second);
+    Run run;
+
+    run_begin (&run, &config);
+    push (&run, maker->bytes->data, first + piece, live ? SECOND : KR_TS_NO_TIME);
+    /* Live a second without data tells, else whoever pushes. */
+    g_assert_true (kr_ts_regen_push (run.regen, copy, second, live ? 3 * SECOND : KR_TS_NO_TIME,
+                                     live ? KR_TS_HINT_NONE : KR_TS_HINT_DISCONT, NULL));
+    collect (&run);
+    kr_ts_regen_drain (run.regen);
+    collect (&run);
+    g_assert_cmpuint (run.out->len, ==, first + second);
+    assert_sound (&run, &found);
+    kr_ts_regen_get_stats (run.regen, &stats);
+    g_assert_cmpuint (stats.garbage_bytes, ==, piece);
+    run_end (&run);
+  }
+}
+
 /* --- something else altogether --------------------------------------------------------- */
 
 /* Bytes without any order: 64 KiB of them have 256 sync bytes. */
@@ -1482,6 +1521,10 @@ main (int argc, char **argv)
                         test_other_packet_sizes_are_refused);
   g_test_add_data_func ("/common/mpegts-regen/size/204", GUINT_TO_POINTER (204),
                         test_other_packet_sizes_are_refused);
+  g_test_add_data_func ("/common/mpegts-regen/torn/hint", GINT_TO_POINTER (FALSE),
+                        test_torn_packet);
+  g_test_add_data_func ("/common/mpegts-regen/torn/pause", GINT_TO_POINTER (TRUE),
+                        test_torn_packet);
   g_test_add_data_func ("/common/mpegts-regen/alien/file", GINT_TO_POINTER (FALSE),
                         test_alien_is_told);
   g_test_add_data_func ("/common/mpegts-regen/alien/live", GINT_TO_POINTER (TRUE),

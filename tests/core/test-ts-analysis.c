@@ -129,6 +129,14 @@ no_stamp (GByteArray *b)
 }
 
 static void
+broken_header (GByteArray *b)
+{
+  guint8 *p = unit (b, AUDIO, 30);
+
+  p[kr_ts_payload_offset (p) + 6] = 0; /* no '10' */
+}
+
+static void
 display_before_decode (GByteArray *b)
 {
   guint8 *p = unit (b, VIDEO, 20);
@@ -231,6 +239,7 @@ static const Case cases[] = {
     {"clock-forward", clock_forward, "pcr_discont=1 pcr_interval=1"},
     {"clock-far", clock_far_forward, "pcr_backward=1 lead_big=+"},
     {"no-pts", no_stamp, "no_pts=1 audio_gap=1"},
+    {"broken-header", broken_header, "no_pts=1 audio_gap=1"},
     {"pts-lt-dts", display_before_decode, "pts_lt_dts=1 pts_gap=1"},
     {"same-stamp", same_stamp, "dts_equal=1 pts_dup=1 pts_gap=1"},
     {"audio-back", both_back, "dts_back=1 audio_overlap=1"},

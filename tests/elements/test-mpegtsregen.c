@@ -349,6 +349,117 @@ test_other_source_is_waited_for (void)
   run_end (&run);
 }
 
+typedef enum { PLAIN, READ_ONLY, SHARED, PIECES, LIST, N_KINDS } Memory;
+
+/* @data: stays with the caller, and must not change. */
+static GstBuffer *
+make_buffer (guint8 *data, gsize size, Memory kind)
+{
+  GstBuffer *buffer = NULL;
+
+  switch (kind) {
+  case READ_ONLY:
+    return gst_buffer_new_wrapped_full (GST_MEMORY_FLAG_READONLY, data, size, 0, size, NULL,
+                                        NULL);
+  case PIECES:
+    buffer = gst_buffer_new ();
+    for (gsize i = 0; i < size; i += size / 3 + 1)
+      gst_buffer_append_memory (
+          buffer, gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY, data + i,
+                                          MIN (size / 3 + 1, size - i), 0,
+                                          MIN (size / 3 + 1, size - i), NULL, NULL));
+    return buffer;
+  case PLAIN:
+  case SHARED:
+  case LIST:
+  case N_KINDS:
+    break;
+  }
+  return gst_buffer_new_memdup (data, size);
+}
+
+/* However the bytes lie in memory and whoever else looks at them: the same comes out, and what
+ * is not ours stays as it is. */
+static void
+test_any_memory (void)
+{
+  static const gsize blocks[] = {7, 187, 189, 1316, 65536};
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  g_autoptr (GByteArray) expected = g_byte_array_new ();
+  g_autofree guint8 *before = NULL;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 26, .start = 900000});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker,
+                      &(KrTsSession){.frames = 26, .video_pid = 0x101, .audio_pid = 0x100});
+  before = g_memdup2 (maker->bytes->data, maker->bytes->len);
+  for (guint i = 0; i < G_N_ELEMENTS (blocks) * N_KINDS; i++) {
+    gsize block = blocks[i / N_KINDS];
+    Memory kind = i % N_KINDS;
+    GstBufferList *list = gst_buffer_list_new ();
+
+    run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+    for (gsize at = 0; at < maker->bytes->len; at += block) {
+      gsize part = MIN (block, maker->bytes->len - at);
+      GstBuffer *buffer = make_buffer (maker->bytes->data + at, part, kind);
+      GstBuffer *other = kind == SHARED ? gst_buffer_ref (buffer) : NULL;
+
+      if (kind == LIST)
+        gst_buffer_list_insert (list, -1, buffer);
+      else
+        g_assert_cmpint (gst_harness_push (run.harness, buffer), ==, GST_FLOW_OK);
+      g_assert_true (other == NULL ||
+                     gst_buffer_memcmp (other, 0, maker->bytes->data + at, part) == 0);
+      gst_clear_buffer (&other);
+      collect (&run);
+    }
+    if (kind == LIST)
+      g_assert_cmpint (gst_pad_push_list (run.harness->srcpad, g_steal_pointer (&list)), ==,
+                       GST_FLOW_OK);
+    gst_clear_buffer_list (&list);
+    gst_harness_push_event (run.harness, gst_event_new_eos ());
+    collect (&run);
+    g_assert_cmpmem (maker->bytes->data, maker->bytes->len, before, maker->bytes->len);
+    if (expected->len == 0) {
+      g_byte_array_append (expected, run.out->data, run.out->len);
+      g_assert_cmpint (memcmp (expected->data, before, expected->len), !=, 0);
+    }
+    g_assert_cmpmem (run.out->data, run.out->len, expected->data, expected->len);
+    run_end (&run);
+  }
+}
+
+/* Downstream gets its events in order, whatever comes before the first packet. */
+static void
+test_events_before_data (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  GstEventType types[8];
+  GstEvent *event;
+  guint n = 0;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 25});
+  run_begin (&run, "", GST_FORMAT_BYTES, FALSE);
+  gst_harness_push_event (run.harness, gst_event_new_gap (0, GST_SECOND));
+  gst_harness_push_event (run.harness,
+                          gst_event_new_tag (gst_tag_list_new (GST_TAG_TITLE, "camera", NULL)));
+  gst_harness_push_event (run.harness, gst_event_new_gap (GST_SECOND, GST_SECOND));
+  push_all (&run, maker->bytes, 1000);
+  while ((event = gst_harness_try_pull_event (run.harness)) != NULL) {
+    g_assert_cmpuint (n, <, G_N_ELEMENTS (types));
+    types[n++] = GST_EVENT_TYPE (event);
+    gst_event_unref (event);
+  }
+  for (guint i = 0; i < n; i++)
+    g_test_message ("%s", gst_event_type_get_name (types[i]));
+  /* A gap says nothing about bytes whose time is told by what is in them. */
+  g_assert_cmpuint (n, ==, 4);
+  g_assert_cmpint (types[0], ==, GST_EVENT_STREAM_START);
+  run_end (&run);
+}
+
 static void
 test_flush_begins_anew (void)
 {
@@ -517,6 +628,8 @@ main (int argc, char **argv)
   g_test_add_func ("/elements/mpegtsregen/shared", test_shared_buffers_are_not_touched);
   g_test_add_func ("/elements/mpegtsregen/lists", test_buffer_lists);
   g_test_add_func ("/elements/mpegtsregen/message", test_message);
+  g_test_add_func ("/mpegtsregen/any-memory", test_any_memory);
+  g_test_add_func ("/mpegtsregen/events-before-data", test_events_before_data);
   g_test_add_func ("/mpegtsregen/other-file", test_other_file_is_an_error);
   g_test_add_func ("/mpegtsregen/other-source", test_other_source_is_waited_for);
   g_test_add_func ("/elements/mpegtsregen/packet-size", test_wide_packets_are_an_error);
