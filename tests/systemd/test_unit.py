@@ -9,7 +9,7 @@ import sys
 import time
 
 from machine import CannotRun, Machine
-from support import SrtFeed, check, clip, decode_errors, free_port, run, test
+from support import SrtFeed, check, clip, decode_errors, free_port, run, srt_server, test
 
 RECORD = '''[Pipeline record]
 Launch =
@@ -267,6 +267,39 @@ def a_slow_stop_gets_its_time(t):
     check(unit.show('Result') == 'success' and unit.show('ExecMainStatus') == '0',
           f'{unit.show("Result")} {unit.show("ExecMainStatus")}')
     check(not unit.recording() and len(unit.final()) == 1, 'names')
+
+
+@case(limit=180)
+def reload_takes_over_what_has_changed(t):
+    uri = srt_server(t, clip())
+    unit = Unit(t, 'reload', f'srtsrc uri="{uri}" latency=200 poll-timeout=1000')
+    ok(unit.start())
+    unit.await_growth()
+    main, [old] = unit.main(), unit.workers()
+    path = machine.root / 'etc/keeprolling' / unit.file
+    good = path.read_text()
+    path.write_text(good.replace('1s', '2s'))
+    begin = time.monotonic()
+    ok(machine.run('systemctl', 'reload', unit.name))
+    t.note(f'reloaded after {time.monotonic() - begin:.1f} s')
+    check(unit.main() == main and unit.show('NRestarts') == '0', 'the supervisor stays')
+    t.wait(lambda: len(unit.final()) == 1 and len(unit.workers()) == 1, 'the old one is gone')
+    [new] = unit.workers()
+    check(new != old and unit.show('ActiveState') == 'active', unit.show('ActiveState'))
+
+    path.write_text(good.replace('SourceTimeoutSec', 'SourceTimeout'))
+    done = machine.run('systemctl', 'reload', unit.name)
+    check(done.returncode != 0, 'a bad file is loaded')
+    check(unit.workers() == [new] and unit.show('ActiveState') == 'active', 'the old one goes on')
+    check(unit.said('SourceTimeout'), 'the journal says where the mistake is')
+    size = unit.recording()[-1].stat().st_size
+    t.wait(lambda: unit.recording()[-1].stat().st_size > size, 'it records on')
+
+    path.write_text(good)
+    ok(machine.run('systemctl', 'kill', '--kill-whom=main', '-s', 'HUP', unit.name))
+    t.wait(lambda: len(unit.final()) == 2 and len(unit.workers()) == 1, 'SIGHUP does it, too',
+           limit=60)
+    t.wait(lambda: unit.show('ActiveState') == 'active', 'systemd hears of the end')
 
 
 @case()
