@@ -256,7 +256,7 @@ _claimed = []               # kept open until the script ends
 def clip(name='cam', *, size='320x240', rate=25, seconds=120, frequency=440, picture='testsrc2',
          kbits=600):
     """A pre-encoded clip, made once per build folder: moving picture with a burnt-in clock, a
-    tone, a keyframe each second. seconds is a multiple of 8, so that both streams end at the
+    tone (or noise, if frequency says so: no two frames of it are alike), a keyframe each second. seconds is a multiple of 8, so that both streams end at the
     same time and the loop is seamless."""
     folder = BUILD / 'test-media'
     folder.mkdir(parents=True, exist_ok=True)
@@ -266,10 +266,11 @@ def clip(name='cam', *, size='320x240', rate=25, seconds=120, frequency=440, pic
         if path.exists():
             return path
         part = path.with_suffix('.part')
+        sound = 'anoisesrc=amplitude=0.1:seed=1' if frequency == 'noise' else f'sine=frequency={frequency}'
         subprocess.run(
             ['ffmpeg', '-v', 'error', '-y', '-nostdin',
              '-f', 'lavfi', '-i', f'{picture}=size={size}:rate={rate}:duration={seconds}',
-             '-f', 'lavfi', '-i', f'sine=frequency={frequency}:sample_rate=48000:duration={seconds}',
+             '-f', 'lavfi', '-i', f'{sound}:sample_rate=48000:duration={seconds}',
              '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', str(rate),
              '-keyint_min', str(rate), '-sc_threshold', '0', '-b:v', f'{kbits}k', '-maxrate',
              f'{kbits}k', '-bufsize', f'{kbits // 2}k', '-pix_fmt', 'yuv420p', '-c:a', 'aac',
