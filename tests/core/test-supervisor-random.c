@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "launcher/core/handover.h"
 #include "tests/support/kr-test.h"
 
 #define SECOND      G_TIME_SPAN_SECOND
@@ -26,6 +27,12 @@ typedef struct {
   guint n_refused;
   guint states_seen; /* bits */
   guint alerts_seen;
+  KrHandover h;
+  KrSupervisorPolicy other; /* of the file that is handed over to */
+  KrHandoverReadiness readiness;
+  gboolean within_h; /* carrying out a step of it */
+  guint stages_seen; /* bits */
+  guint results_seen;
 } World;
 
 static Process *
@@ -152,6 +159,76 @@ check_invariants (World *w)
   }
 }
 
+static gboolean send (World *w, KrSupervisorEvent event);
+
+static void
+end_handover (World *w)
+{
+  g_assert_cmpint (w->h.stage, ==, KR_HANDOVER_NONE);
+  w->results_seen |= 1u << w->h.result;
+  if (w->h.result == KR_HANDOVER_ROLLED_BACK) {
+    /* Who recorded before goes on, with the limits that it had. */
+    g_assert_cmpuint (w->h.from, !=, 0);
+    g_assert_cmpuint (w->h.to, !=, w->s.current);
+    g_assert_false (w->s.has_next_policy);
+  }
+}
+
+/* As app/supervised-handover does it after each event. */
+static void
+step_handover (World *w)
+{
+  w->within_h = TRUE;
+  for (guint i = 0; w->h.stage != KR_HANDOVER_NONE; i++) {
+    KrHandoverView view = {.state = w->s.state,
+                           .current = w->s.current,
+                           .next = w->s.next,
+                           .old = w->s.old,
+                           .last_serial = w->s.last_serial,
+                           .current_ready = w->s.was_ready,
+                           .readiness =
+                               w->s.next > w->h.before ? w->readiness : KR_HANDOVER_NOT_READY};
+    KrHandoverStep step = kr_handover_step (&w->h, &view, w->now);
+
+    w->stages_seen |= 1u << w->h.stage;
+    g_assert_cmpuint (i, <, 8); /* it goes round in circles */
+    if (step == KR_HANDOVER_STEP_NONE)
+      break;
+    if (step == KR_HANDOVER_STEP_END) {
+      end_handover (w);
+      break;
+    }
+    /* What it asks for always has its place. */
+    if (step == KR_HANDOVER_STEP_READY)
+      g_assert_true (send (
+          w, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_READY, .serial = w->s.next}));
+    else
+      g_assert_true (send (w, (KrSupervisorEvent){.type = step == KR_HANDOVER_STEP_START
+                                                              ? KR_SUPERVISOR_EVENT_START
+                                                              : KR_SUPERVISOR_EVENT_REPLACE,
+                                                  .reason = "handover",
+                                                  .in_turn = w->h.in_turn,
+                                                  .policy = &w->other}));
+  }
+  w->within_h = FALSE;
+}
+
+static void
+begin_handover (World *w)
+{
+  gint64 busy = w->s.policy.timeout_ready_us + w->s.policy.timeout_stop_us;
+
+  if (w->h.stage != KR_HANDOVER_NONE)
+    return;
+  w->other = w->s.policy;
+  w->other.threshold = (guint)g_test_rand_int_range (1, 5);
+  w->other.timeout_ready_us = g_test_rand_int_range (1, 40) * SECOND;
+  w->other.handover_stop_us = g_test_rand_int_range (1, 30) * SECOND;
+  kr_handover_begin (&w->h, g_test_rand_int_range (0, 4) == 0, w->other.timeout_ready_us, busy,
+                     w->now);
+  step_handover (w);
+}
+
 static gboolean
 send (World *w, KrSupervisorEvent event)
 {
@@ -169,6 +246,8 @@ send (World *w, KrSupervisorEvent event)
   for (guint i = 0; i < actions.n; i++)
     carry_out (w, &actions.items[i]);
   check_invariants (w);
+  if (!w->within_h)
+    step_handover (w);
   return taken;
 }
 
@@ -209,11 +288,15 @@ random_event (World *w)
       .bad = g_test_rand_int_range (0, 3) > 0,
       .at_once = g_test_rand_int_range (0, 20) == 0,
       .harmful = g_test_rand_int_range (0, 10) == 0,
+      .next_waits = g_test_rand_bit (),
+      .in_turn = g_test_rand_int_range (0, 5) == 0,
       .reason = "chance",
   };
   gint32 dice = g_test_rand_int_range (0, 1000);
 
   w->now += g_test_rand_int_range (0, 2 * (gint32)SECOND);
+  if (g_test_rand_int_range (0, 4) == 0)
+    w->readiness = (KrHandoverReadiness)g_test_rand_int_range (0, 3);
   if (dice == 0)
     w->now += g_test_rand_int_range (0, 1200) * SECOND; /* a pause, or a long quiet time */
   if (dice < 400)
@@ -231,11 +314,16 @@ random_event (World *w)
     return;
   } else if (dice < 940)
     event.type = KR_SUPERVISOR_EVENT_START;
-  else if (dice < 970)
+  else if (dice < 955)
     event.type = KR_SUPERVISOR_EVENT_REPLACE;
-  else if (dice < 985)
+  else if (dice < 970) {
+    begin_handover (w);
+    return;
+  } else if (dice < 985) {
     event.type = KR_SUPERVISOR_EVENT_STOP;
-  else if (dice < 990)
+    if (kr_handover_cancel (&w->h, "stop"))
+      end_handover (w);
+  } else if (dice < 990)
     event.type = KR_SUPERVISOR_EVENT_FORCE;
   else { /* not there after all: as if it had never been */
     Process *process = find (w, event.serial);
@@ -258,6 +346,8 @@ check_way_out (World *w)
 {
   gint64 end;
 
+  if (kr_handover_cancel (&w->h, "stop"))
+    end_handover (w);
   send (w, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_STOP});
   end = w->now + 120 * SECOND;
   while (!kr_supervisor_state_is_final (w->s.state)) {
@@ -272,6 +362,7 @@ check_way_out (World *w)
     }
   }
   g_assert_cmpuint (n_writing (w), ==, 0);
+  g_assert_cmpint (w->h.stage, ==, KR_HANDOVER_NONE);
   g_assert_true (send (w, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_START}));
   g_assert_cmpint (w->s.state, ==, KR_SUPERVISOR_STARTING);
 }
@@ -283,7 +374,7 @@ test_random (void)
                                        KR_RESTART_ON_FAILURE, KR_RESTART_NO};
   const char *option = g_getenv ("KR_TEST_RANDOM_EVENTS");
   guint n_events = option != NULL ? (guint)atoi (option) : 1000000;
-  guint states_seen = 0, alerts_seen = 0, n = 0;
+  guint states_seen = 0, alerts_seen = 0, stages_seen = 0, results_seen = 0, n = 0;
 
   while (n < n_events) {
     KrSupervisorPolicy policy = {
@@ -292,6 +383,7 @@ test_random (void)
         .hang_limit_us = g_test_rand_int_range (3, 30) * SECOND,
         .timeout_ready_us = g_test_rand_int_range (1, 40) * SECOND,
         .timeout_stop_us = g_test_rand_int_range (3, 30) * SECOND,
+        .handover_stop_us = g_test_rand_int_range (1, 30) * SECOND,
         .restart = restarts[g_test_rand_int_range (0, G_N_ELEMENTS (restarts))],
     };
     World world = {.now = 1000 * SECOND};
@@ -302,11 +394,17 @@ test_random (void)
     check_way_out (&world);
     states_seen |= world.states_seen;
     alerts_seen |= world.alerts_seen;
+    stages_seen |= world.stages_seen;
+    results_seen |= world.results_seen;
   }
   g_test_message ("%u events", n);
   /* Chance has been everywhere, or this test says little. */
   g_assert_cmpuint (states_seen, ==, (1u << KR_N_SUPERVISOR_STATES) - 1);
   g_assert_cmpuint (alerts_seen, ==, (1u << KR_N_ALERTS) - 1);
+  g_assert_cmpuint (stages_seen, ==, (1u << KR_N_HANDOVER_STAGES) - 1);
+  /* A file that is wrong never comes so far. */
+  g_assert_cmpuint (results_seen, ==,
+                    ((1u << KR_N_HANDOVER_RESULTS) - 1) & ~(1u << KR_HANDOVER_REFUSED));
 }
 
 int
