@@ -17,6 +17,8 @@
 typedef struct {
   KrSnapshot *snapshot;
   GString *stopped;
+  GString *wish;         /* of the last reload */
+  KrControlReply *reply; /* under way */
 } Owner;
 
 static KrSnapshot *
@@ -43,7 +45,27 @@ on_stop (const char *const *files, GError **error, gpointer data)
   return TRUE;
 }
 
-static const KrControlCallbacks callbacks = {.snapshot = on_snapshot, .stop = on_stop};
+static gboolean
+on_reload (const KrControlReload *wish, KrControlReply *reply, GError **error, gpointer data)
+{
+  Owner *owner = data;
+
+  g_string_printf (owner->wish, "%d %d", wish->all, wish->in_turn);
+  for (const char *const *files = wish->files; *files != NULL; files++) {
+    if (strcmp (*files, "unknown") == 0) {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_BUSY, "not now");
+      return FALSE;
+    }
+    g_string_append_printf (owner->wish, " %s", *files);
+  }
+  g_assert_null (owner->reply);
+  owner->reply = reply;
+  kr_control_reply_progress (reply, NULL, "begins");
+  return TRUE;
+}
+
+static const KrControlCallbacks callbacks = {
+    .snapshot = on_snapshot, .stop = on_stop, .reload = on_reload};
 
 static Owner *
 owner_new (void)
@@ -54,6 +76,7 @@ owner_new (void)
   owner->snapshot->version = g_strdup ("1.2.3");
   owner->snapshot->instance = g_strdup ("abc");
   owner->stopped = g_string_new (NULL);
+  owner->wish = g_string_new (NULL);
   return owner;
 }
 
@@ -62,6 +85,7 @@ owner_free (Owner *owner)
 {
   kr_snapshot_unref (owner->snapshot);
   g_string_free (owner->stopped, TRUE);
+  g_string_free (owner->wish, TRUE);
   g_free (owner);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Owner, owner_free)
@@ -140,6 +164,121 @@ test_status_and_stop (void)
   g_clear_error (&error);
   g_assert_null (ask (path, "dance", NULL, &error));
   g_assert_nonnull (strstr (error->message, "unknown command"));
+}
+
+/* --- a reload: an answer that takes its time -----------------------------------------------
+ */
+
+typedef struct {
+  const char *path;
+  const char *const *files;
+  GString *heard; /* the thread's until it is done */
+  int code;
+  char *text;
+  GError *error;
+  gint done;
+} Conversation;
+
+static void
+on_progress (const char *file, const char *text, gpointer data)
+{
+  g_string_append_printf (((Conversation *)data)->heard, "[%s|%s]", file, text);
+}
+
+static void
+on_result (const char *file, int code, const char *text, gpointer data)
+{
+  g_string_append_printf (((Conversation *)data)->heard, "{%s|%d|%s}", file, code, text);
+}
+
+static gpointer
+reload_in_thread (gpointer data)
+{
+  static const KrControlListener listener = {on_progress, on_result};
+  Conversation *talk = data;
+
+  talk->code = kr_control_reload (talk->path, talk->files, TRUE, FALSE, &listener, talk,
+                                  &talk->text, &talk->error);
+  g_atomic_int_set (&talk->done, 1);
+  return NULL;
+}
+
+static void
+test_reload (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autoptr (Owner) owner = owner_new ();
+  g_autoptr (KrControlSocket) control = listen_in (dir, "abc", owner);
+  Conversation talk = {.path = kr_control_socket_get_path (control),
+                       .files = (const char *const[]){"cam1", NULL},
+                       .heard = g_string_new (NULL)};
+  GThread *thread = g_thread_new ("reload", reload_in_thread, &talk);
+
+  kr_test_wait (owner->reply != NULL, 30);
+  g_assert_cmpstr (owner->wish->str, ==, "1 0 cam1");
+  kr_control_reply_progress (owner->reply, "cam1", "both workers record");
+  kr_control_reply_result (owner->reply, "cam1", 75, "rolled back");
+  kr_control_reply_end (owner->reply, 75, "line 1\nline 2");
+  kr_test_wait (g_atomic_int_get (&talk.done), 30);
+  g_thread_join (thread);
+  g_assert_no_error (talk.error);
+  g_assert_cmpint (talk.code, ==, 75);
+  g_assert_cmpstr (talk.heard->str, ==,
+                   "[|begins][cam1|both workers record]{cam1|75|rolled back}");
+  g_assert_cmpstr (talk.text, ==, "line 1\nline 2");
+  g_free (talk.text);
+  g_string_free (talk.heard, TRUE);
+}
+
+static void
+test_reload_refused (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autoptr (Owner) owner = owner_new ();
+  g_autoptr (KrControlSocket) control = listen_in (dir, "abc", owner);
+  Conversation talk = {.path = kr_control_socket_get_path (control),
+                       .files = (const char *const[]){"unknown", NULL},
+                       .heard = g_string_new (NULL)};
+  GThread *thread = g_thread_new ("reload", reload_in_thread, &talk);
+
+  kr_test_wait (g_atomic_int_get (&talk.done), 30);
+  g_thread_join (thread);
+  g_assert_cmpint (talk.code, ==, -1);
+  g_assert_error (talk.error, G_IO_ERROR, G_IO_ERROR_FAILED);
+  g_assert_cmpstr (talk.error->message, ==, "not now");
+  g_clear_error (&talk.error);
+  g_string_free (talk.heard, TRUE);
+}
+
+/* Who has asked goes away, or never reads: the reload goes on, and nothing piles up. */
+static void
+test_reload_without_listener (void)
+{
+  static const char request[] = "{\"command\":\"reload\",\"files\":[]}\n";
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autoptr (Owner) owner = owner_new ();
+  KrControlSocket *control = listen_in (dir, "abc", owner);
+  int fd = kr_control_connect (kr_control_socket_get_path (control));
+
+  g_assert_cmpint (send (fd, request, strlen (request), 0), >, 0);
+  kr_test_wait (owner->reply != NULL, 30);
+  for (guint i = 0; i < 20000; i++)
+    kr_control_reply_progress (owner->reply, "cam1", "on and on and on and on");
+  close (fd);
+  for (guint i = 0; i < 100; i++) {
+    g_main_context_iteration (NULL, FALSE);
+    kr_control_reply_progress (owner->reply, "cam1", "nobody hears it");
+  }
+  kr_control_reply_end (owner->reply, 0, "");
+  owner->reply = NULL;
+  /* The socket may go first, too. */
+  fd = kr_control_connect (kr_control_socket_get_path (control));
+  g_assert_cmpint (send (fd, request, strlen (request), 0), >, 0);
+  kr_test_wait (owner->reply != NULL, 30);
+  kr_control_socket_free (control);
+  kr_control_reply_result (owner->reply, "cam1", 0, "");
+  kr_control_reply_end (owner->reply, 0, "");
+  close (fd);
 }
 
 static void
@@ -233,6 +372,8 @@ test_garbled (void)
                                       "\n",
                                       "null\n",
                                       "{\"command\":7}\n",
+                                      "{\"command\":\"reload\"}\n",
+                                      "{\"command\":\"reload\",\"files\":[7]}\n",
                                       "{\"command\":\"stop\"}\n",
                                       "{\"command\":\"stop\",\"files\":7}\n",
                                       "{\"command\":\"stop\",\"files\":[7]}\n",
@@ -261,6 +402,7 @@ test_garbled (void)
   }
   /* All of a garbled request is refused: nothing was stopped. */
   g_assert_cmpstr (owner->stopped->str, ==, "");
+  g_assert_null (owner->reply);
   close (fd);
 }
 
@@ -330,6 +472,9 @@ main (int argc, char **argv)
   kr_services_prepare ();
   kr_test_deadline (120);
   g_test_add_func ("/control-socket/status-and-stop", test_status_and_stop);
+  g_test_add_func ("/control-socket/reload", test_reload);
+  g_test_add_func ("/control-socket/reload-refused", test_reload_refused);
+  g_test_add_func ("/control-socket/reload-without-listener", test_reload_without_listener);
   g_test_add_func ("/control-socket/permissions-and-names", test_permissions_and_names);
   g_test_add_func ("/control-socket/stale", test_stale);
   g_test_add_func ("/control-socket/unusable-folder", test_unusable_folder);

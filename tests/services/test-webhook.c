@@ -246,6 +246,33 @@ test_delivers_in_order (void)
   kr_test_wait (!has_stored (dir, "cam1", "id"), 30);
 }
 
+/* A pipeline file may name another endpoint after a reload, or none. */
+static void
+test_other_endpoint (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autoptr (Said) said = said_new ();
+  g_autoptr (KrHttpServer) one = kr_http_server_new (KR_SERVER_GOOD, 200);
+  g_autoptr (KrHttpServer) two = kr_http_server_new (KR_SERVER_GOOD, 200);
+  g_autoptr (KrWebhooks) webhooks = kr_webhooks_new (dir, on_say, said);
+
+  kr_webhooks_set (webhooks, "cam1", "/x", NULL);
+  g_assert_false (kr_webhooks_has (webhooks, "cam1"));
+  kr_webhooks_set (webhooks, "cam1", "/x", kr_http_server_uri (one));
+  push (webhooks, "cam1", "a");
+  assert_got (one, 0, "a");
+  kr_webhooks_set (webhooks, "cam1", "/x", kr_http_server_uri (two));
+  push (webhooks, "cam1", "b");
+  assert_got (two, 0, "b");
+  kr_webhooks_set (webhooks, "cam1", "/x", NULL);
+  g_assert_false (kr_webhooks_has (webhooks, "cam1"));
+  push (webhooks, "cam1", "nobody wants it");
+  kr_webhooks_set (webhooks, "cam1", "/x", kr_http_server_uri (one));
+  push (webhooks, "cam1", "c");
+  assert_got (one, 1, "c");
+  g_assert_cmpuint (kr_http_server_n_requests (two), ==, 1);
+}
+
 static void
 test_refused_and_retried (void)
 {
@@ -613,6 +640,32 @@ test_url_checks (void)
   kr_test_wait (kr_http_server_n_requests (good) >= 5, 30);
 }
 
+/* The same for CheckURL. */
+static void
+test_other_url (void)
+{
+  g_autoptr (KrUrlChecks) checks = kr_url_checks_new ();
+  g_autoptr (KrHttpServer) one = kr_http_server_new (KR_SERVER_GOOD, 404);
+  g_autoptr (KrHttpServer) two = kr_http_server_new (KR_SERVER_GOOD, 204);
+  g_autoptr (KrHttpServer) silent = kr_http_server_new (KR_SERVER_SILENT, 200);
+  KrDestinationProbe probe;
+
+  kr_url_checks_set (checks, "cam", kr_http_server_uri (one), 200000);
+  wait_for_probe (checks, "cam", &probe);
+  g_assert_cmpint (probe.http, ==, 404);
+  kr_url_checks_set (checks, "cam", kr_http_server_uri (two), 200000);
+  wait_for_probe (checks, "cam", &probe);
+  g_assert_cmpint (probe.http, ==, 204);
+  /* What is under way when it changes says nothing about the next one. */
+  kr_url_checks_set (checks, "cam", kr_http_server_uri (silent), 10000000);
+  g_assert_false (kr_url_checks_get (checks, "cam", &probe));
+  kr_url_checks_set (checks, "cam", kr_http_server_uri (two), 200000);
+  wait_for_probe (checks, "cam", &probe);
+  g_assert_cmpint (probe.http, ==, 204);
+  kr_url_checks_set (checks, "cam", NULL, 200000);
+  g_assert_false (kr_url_checks_get (checks, "cam", &probe));
+}
+
 static void
 test_url_check_outcome (void)
 {
@@ -646,7 +699,9 @@ main (int argc, char **argv)
   g_test_add_func ("/http-client/given-up", test_get_given_up);
   g_test_add_func ("/url-check/outcome", test_url_check_outcome);
   g_test_add_func ("/url-check/asks", test_url_checks);
+  g_test_add_func ("/url-check/other-url", test_other_url);
   g_test_add_func ("/webhook/in-order", test_delivers_in_order);
+  g_test_add_func ("/webhook/other-endpoint", test_other_endpoint);
   g_test_add_func ("/webhook/refused-and-retried", test_refused_and_retried);
   g_test_add_func ("/webhook/bad-endpoints", test_bad_endpoints);
   g_test_add_func ("/webhook/survives-a-restart", test_survives_a_restart);
