@@ -4,17 +4,16 @@
 """The real supervisor, mostly with the test double of tests/support/fake_worker.py as its workers:
 what matters here is what systemd, people and scripts get to know, not media."""
 
-import http.server
 import json
 import os
 import pty
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 from fakes import Log, final_files, grows, records, recording_files, start, stop, write_file
+from hook import Hook
 from support import KEEPROLLING, check, environment, free_port, run, size, test
 
 
@@ -80,40 +79,6 @@ def children_do_not_speak_to_systemd(t):
     check(b'KR_FAKE_DIR' in names, names)
     check(b'NOTIFY_SOCKET' not in names and b'WATCHDOG_USEC' not in names, names)
     supervisor.stop()
-
-
-class Hook:
-    """An endpoint for webhooks, or anything else that is asked over HTTP."""
-
-    def __init__(self, status=200):
-        self.requests = []                      # bodies, or paths of GET requests
-        self.status = status
-        hook = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                length = int(self.headers['Content-Length'])
-                hook.requests.append(json.loads(self.rfile.read(length)))
-                self.answer()
-
-            def do_GET(self):
-                hook.requests.append(self.path)
-                self.answer()
-
-            def answer(self):
-                self.send_response(hook.status)
-                self.send_header('Content-Length', '0')
-                self.end_headers()
-
-            def log_message(self, *words):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.uri = f'http://127.0.0.1:{self.server.server_port}/services/T0PSECRET'
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def first(self, kind):
-        return next((request for request in list(self.requests) if request['kind'] == kind), None)
 
 
 def kept(t):
