@@ -29,7 +29,7 @@ typedef struct {
   GPtrArray *reports; /* of KrPipelineReport: its last word */
   guint64 reported_rss;
   gint64 io_age_us;
-  gint64 starved_us; /* as of the last report, see kr_worker_process_get_starved() */
+  KrProcessTime time; /* as of the last report */
   KrProcessUsage usage;
   guint fds;
   gboolean ready;    /* the machine knows */

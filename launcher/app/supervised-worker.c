@@ -93,7 +93,7 @@ kr_worker_take_report (KrWorker *worker, const KrWorkerMessage *message, gint64 
     worker->wrote_at = now;
   worker->progress = progress;
   worker->heartbeat = now;
-  worker->starved_us = kr_worker_process_get_starved (worker->process);
+  kr_worker_process_get_time (worker->process, &worker->time);
   worker->reported_rss = message->rss;
   worker->io_age_us = message->io_age_us;
 }
@@ -110,9 +110,16 @@ kr_worker_is_writing (const KrWorker *worker, gint64 now)
 gint64
 kr_worker_get_starved (const KrWorker *worker)
 {
+  KrProcessTime now;
+
   if (worker->heartbeat == 0)
     return 0;
-  return MAX (0, kr_worker_process_get_starved (worker->process) - worker->starved_us);
+  kr_worker_process_get_time (worker->process, &now);
+  /* A report takes milliseconds: one that had that much time and did not use it has no excuse.
+   */
+  if (now.ran - worker->time.ran > worker->owner->machine.policy.hang_limit_us / 4)
+    return 0;
+  return MAX (0, now.starved - worker->time.starved);
 }
 
 gboolean

@@ -232,6 +232,37 @@ measure_gaps (KrSupervised *s, const KrWorker *speaker)
   }
 }
 
+static guint
+count_recorders (const KrSupervised *s, const char *pipeline, gint64 now, gint64 *ret_since)
+{
+  guint n = 0;
+
+  *ret_since = 0;
+  for (guint i = 0; i < s->workers->len; i++) {
+    const KrWorker *worker = s->workers->pdata[i];
+
+    if (!kr_worker_records (worker, pipeline) || !is_heard (worker, now))
+      continue;
+    n++;
+    *ret_since = MAX (*ret_since, worker->first_segment_utc_us);
+  }
+  return n;
+}
+
+static void
+measure_overlaps (KrSupervised *s, gint64 now)
+{
+  gint64 utc = g_get_real_time ();
+
+  for (guint i = 0; i < s->gaps->len; i++) {
+    const KrPipelineReport *before = s->before->pdata[i];
+    gint64 since;
+    guint n = count_recorders (s, before->name, now, &since);
+
+    kr_gap_meter_note_recorders (s->gaps->pdata[i], n, since, utc);
+  }
+}
+
 /* Each report is measured when it comes: to look at the last one again a second later would
  * take the next, if it is a little late, for a gap. */
 static void
@@ -254,6 +285,7 @@ on_report (KrWorker *worker, const KrWorkerMessage *message, gint64 now)
 
   kr_worker_take_report (worker, message, now);
   kr_worker_process_get_usage (worker->process, &worker->usage);
+  measure_overlaps (s, now);
   kr_supervised_send (s, &event);
   check_ready (s, worker, now);
   measure_gaps (s, find_speaker (s, now));
@@ -449,23 +481,73 @@ act_spawn (KrSupervised *s, guint serial, gboolean overlap)
           overlap ? " beside the old one" : "", kr_worker_process_get_pid (worker->process));
 }
 
+static char *
+crash_text (const KrSupervised *s, const KrSupervisorAction *action)
+{
+  const char *why = action->reason;
+  guint failures = s->machine.failures;
+
+  if (action->seconds <= 0)
+    return g_strdup_printf ("the worker is gone (%s); the next one starts now", why);
+  if (failures < 2)
+    return g_strdup_printf ("the worker is gone (%s), soon after the one before it; the next "
+                            "one starts in %.1f s",
+                            why, action->seconds);
+  return g_strdup_printf ("the worker is gone (%s), before it recorded anything, as %u others; "
+                          "the next one starts in %.0f s, and waits twice as long each time, "
+                          "5 min at most",
+                          why, failures - 1, action->seconds);
+}
+
+static char *
+hang_text (const KrSupervisorAction *action)
+{
+  const char *why = action->reason;
+
+  if (action->overlap)
+    return g_strdup_printf ("the worker hangs (%s), but its files grow: another is started "
+                            "beside it, and it is killed once that one records",
+                            why);
+  if (action->seconds > 0)
+    return g_strdup_printf ("the worker hangs (%s) and writes nothing: it is being killed, and "
+                            "the next one starts %.0f s later",
+                            why, action->seconds);
+  return g_strdup_printf ("the worker hangs (%s) and writes nothing: it is being killed, and "
+                          "the next one starts at once",
+                          why);
+}
+
+static char *
+replacement_text (const KrSupervisorAction *action)
+{
+  if (action->overlap)
+    return g_strdup_printf ("the worker is being replaced: %s; it records on until the new one "
+                            "does, which starts now beside it",
+                            action->reason);
+  return g_strdup_printf (
+      "the worker is being replaced: %s; it records nothing any more, so it "
+      "goes first and the new one starts then",
+      action->reason);
+}
+
 /* What people read about an alert: what happened, why, what happens next. */
 static char *
-alert_text (const KrSupervisorAction *action)
+alert_text (const KrSupervised *s, const KrSupervisorAction *action)
 {
   const char *why = action->reason;
 
   switch (action->alert) {
   case KR_ALERT_CRASH:
-    if (action->seconds > 0)
-      return g_strdup_printf ("the worker is gone (%s); the next one starts in %.1f s", why,
-                              action->seconds);
-    return g_strdup_printf ("the worker is gone (%s); the next one starts now", why);
+    return crash_text (s, action);
   case KR_ALERT_HANG:
-    return g_strdup_printf ("the worker hangs (%s); it is being killed and replaced", why);
+    return hang_text (action);
   case KR_ALERT_REPLACEMENT:
-    return g_strdup_printf ("the worker is being replaced: %s", why);
+    return replacement_text (action);
   case KR_ALERT_REPLACED:
+    if (why[0] != '\0')
+      return g_strdup_printf ("the new worker records; the old one is being killed, since %s, "
+                              "and its files will be recovered",
+                              why);
     return g_strdup ("the new worker records; the old one finishes its files and ends");
   case KR_ALERT_REPLACE_FAILED:
     return g_strdup_printf ("the new worker did not take over (%s); the old one goes on", why);
@@ -504,7 +586,7 @@ alert_level (KrAlert alert)
 static void
 act_alert (KrSupervised *s, const KrSupervisorAction *action)
 {
-  g_autofree char *text = alert_text (action);
+  g_autofree char *text = alert_text (s, action);
 
   kr_log (alert_level (action->alert), name_of (s), NULL, "%s", text);
   if (action->alert != KR_ALERT_REPLACED && action->alert != KR_ALERT_DONE &&
@@ -525,7 +607,12 @@ static void
 act_recovered (KrSupervised *s, const KrSupervisorAction *action)
 {
   g_autofree char *text =
-      g_strdup_printf ("records again after %.1f s (%s)", action->seconds, action->reason);
+      action->overlap
+          ? g_strdup_printf ("a sound worker records again after %.1f s (%s); nothing is "
+                             "missing, since the old one recorded until then",
+                             action->seconds, action->reason)
+          : g_strdup_printf ("records again after %.1f s (%s)", action->seconds,
+                             action->reason);
 
   s->last_recovery_s = action->seconds;
   kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL, "%s", text);
@@ -856,30 +943,6 @@ kr_supervised_stop (KrSupervised *supervised, gboolean force)
   kr_supervised_give_up_handover (supervised);
   kr_supervised_send (supervised, &event);
   kr_supervised_step_handover (supervised);
-}
-
-static guint
-count_recorders (const KrSupervised *s, const char *pipeline, gint64 now)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < s->workers->len; i++) {
-    const KrWorker *worker = s->workers->pdata[i];
-
-    n += kr_worker_records (worker, pipeline) && is_heard (worker, now);
-  }
-  return n;
-}
-
-static void
-measure_overlaps (KrSupervised *s, gint64 now)
-{
-  for (guint i = 0; i < s->gaps->len; i++) {
-    const KrPipelineReport *before = s->before->pdata[i];
-
-    kr_gap_meter_note_recorders (s->gaps->pdata[i], count_recorders (s, before->name, now),
-                                 now);
-  }
 }
 
 void

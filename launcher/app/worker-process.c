@@ -228,20 +228,21 @@ kr_worker_process_get_usage (const KrWorkerProcess *process, KrProcessUsage *ret
 
 /* Time on a processor and time waiting for one, in nanoseconds: Linux,
  * Documentation/scheduler/sched-stats.rst. */
-gint64
-kr_worker_process_get_starved (const KrWorkerProcess *process)
+void
+kr_worker_process_get_time (const KrWorkerProcess *process, KrProcessTime *ret_time)
 {
   char path[64];
   g_autofree char *text = NULL;
   char *rest;
 
+  *ret_time = (KrProcessTime){0};
   if (process->pid == 0)
-    return 0;
+    return;
   g_snprintf (path, sizeof path, "/proc/%d/schedstat", (int)process->pid);
   if (!g_file_get_contents (path, &text, NULL, NULL))
-    return 0;
-  g_ascii_strtoull (text, &rest, 10);
-  return (gint64)(g_ascii_strtoull (rest, NULL, 10) / 1000);
+    return;
+  ret_time->ran = (gint64)(g_ascii_strtoull (text, &rest, 10) / 1000);
+  ret_time->starved = (gint64)(g_ascii_strtoull (rest, NULL, 10) / 1000);
 }
 
 guint

@@ -57,9 +57,13 @@ void kr_worker_process_stop (KrWorkerProcess *process);
 void kr_worker_process_kill (KrWorkerProcess *process);
 
 void kr_worker_process_get_usage (const KrWorkerProcess *process, KrProcessUsage *ret_usage);
-/* How long its main thread has wanted to run while others did, in microseconds since its start;
- * 0 if not known. */
-gint64 kr_worker_process_get_starved (const KrWorkerProcess *process);
+/* Of its main thread, in microseconds since its start; 0 if not known. */
+typedef struct {
+  gint64 ran;     /* on a processor */
+  gint64 starved; /* wanting to run while others did */
+} KrProcessTime;
+
+void kr_worker_process_get_time (const KrWorkerProcess *process, KrProcessTime *ret_time);
 /* 0 if not known. Reads a folder: not for every second. */
 guint kr_worker_process_count_fds (const KrWorkerProcess *process);
 

@@ -12,7 +12,7 @@ struct _KrGapMeter {
   gboolean open; /* a gap is */
   KrGapCause cause;
 
-  gint64 both_since; /* monotonic: the last look saw more than one recorder; 0 = it did not */
+  gint64 both_since; /* counted until then; 0 = the last look saw no two recorders */
   double overlap_s;
 
   KrGapTotal totals[KR_N_GAP_CAUSES];
@@ -196,8 +196,10 @@ kr_gap_meter_open_since (const KrGapMeter *meter)
 }
 
 void
-kr_gap_meter_note_recorders (KrGapMeter *meter, guint n, gint64 now)
+kr_gap_meter_note_recorders (KrGapMeter *meter, guint n, gint64 since, gint64 now)
 {
+  if (n > 1 && meter->both_since == 0)
+    meter->both_since = CLAMP (since, now - KR_GAP_MAX_NEWS_US, now);
   if (meter->both_since != 0)
     meter->overlap_s += (double)MAX (0, now - meter->both_since) / G_TIME_SPAN_SECOND;
   meter->both_since = n > 1 ? now : 0;

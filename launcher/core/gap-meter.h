@@ -15,6 +15,8 @@ G_BEGIN_DECLS
 
 /* Shorter ones are no gaps: a frame late, a network hiccup. */
 #define KR_GAP_MIN_US G_TIME_SPAN_SECOND
+/* News of a worker that has begun to record come this late at most. */
+#define KR_GAP_MAX_NEWS_US (10 * G_TIME_SPAN_SECOND)
 /* How far back kr_gap_meter_recent() looks, and how many gaps it can tell apart. */
 #define KR_GAP_WINDOW_US  (24 * G_TIME_SPAN_HOUR)
 #define KR_GAP_WINDOW_MAX 512
@@ -68,11 +70,12 @@ gboolean kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report,
  * kr_gap_meter_note_recorders:
  * @meter: a meter
  * @n: how many workers record this pipeline now
- * @now: monotonic microseconds
+ * @since: when the newest of them began to; what is known late is counted all the same
+ * @now: the moment; UTC microseconds, as @since
  *
  * Counts the other way round: the time in which more than one worker recorded.
  */
-void kr_gap_meter_note_recorders (KrGapMeter *meter, guint n, gint64 now);
+void kr_gap_meter_note_recorders (KrGapMeter *meter, guint n, gint64 since, gint64 now);
 /* Seconds. */
 double kr_gap_meter_overlap (const KrGapMeter *meter);
 

@@ -129,11 +129,22 @@ judge_duration (KrCheck *check, const KrPipelineReport *report, gint64 age, gint
   }
 }
 
+/* How long a recording has stood still. Computed from the wall clock, which may have been set:
+ * not longer than anybody would leave it. */
+static double
+stall_age_s (gint64 last_growth_utc_us, const KrWorkerSample *sample)
+{
+  return CLAMP (seconds (age_us (last_growth_utc_us, sample)), 0, 3600);
+}
+
 static void
-hangs (KrCheck *check, const KrPipelineReport *report)
+hangs (KrCheck *check, const KrPipelineReport *report, const KrWorkerSample *sample)
 {
   count (check);
   check->fault_age_s = seconds (MAX (report->blocked_us, report->teardown_us));
+  if (report->stalled)
+    check->fault_age_s =
+        MAX (check->fault_age_s, stall_age_s (report->last_growth_utc_us, sample));
   check->at_once = TRUE;
   check->stuck = TRUE;
 }
@@ -151,11 +162,11 @@ judge_hang (KrCheck *check, const KrPipelineReport *report, const KrWorkerSample
   if (report->teardown_us >= to_close) {
     say (check, KR_HEALTH_FAIL, "%s hangs: the pipeline cannot be taken down (%.1f s now)", who,
          seconds (report->teardown_us));
-    hangs (check, report);
+    hangs (check, report, sample);
   } else if (report->blocked_us >= limit) {
     say (check, KR_HEALTH_FAIL, "%s hangs: no data has come through it for %.1f s", who,
          seconds (report->blocked_us));
-    hangs (check, report);
+    hangs (check, report, sample);
   } else if (report->blocked_us >= limit / 2 && check->status == KR_HEALTH_PASS) {
     say (check, KR_HEALTH_WARN, "no data has come through %s for %.1f s", who,
          seconds (report->blocked_us));
@@ -240,8 +251,7 @@ judge_stall (KrCheck *check, const KrPipelineReport *report, const KrWorkerSampl
   } else {
     say (check, KR_HEALTH_FAIL, "not growing (%s)", reason);
     count (check);
-    /* Computed from the wall clock: not longer than anybody would leave it. */
-    check->fault_age_s = CLAMP (check->age_s, 0, 3600);
+    check->fault_age_s = stall_age_s (report->last_growth_utc_us, sample);
   }
 }
 

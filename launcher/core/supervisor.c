@@ -39,7 +39,7 @@ copy_reason (char *to, gsize size, const char *reason)
     to[end - to] = '\0';
 }
 
-static void
+static KrSupervisorAction *
 alert (KrSupervisorActions *actions, KrAlert kind, guint serial, double seconds,
        const char *reason)
 {
@@ -48,6 +48,7 @@ alert (KrSupervisorActions *actions, KrAlert kind, guint serial, double seconds,
   action->alert = kind;
   action->seconds = seconds;
   copy_reason (action->reason, sizeof action->reason, reason);
+  return action;
 }
 
 static double
@@ -77,6 +78,7 @@ note_recovery (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *a
     return;
   action = add (actions, KR_SUPERVISOR_ACTION_RECOVERED, serial);
   action->seconds = seconds (now - s->fault_at);
+  action->overlap = s->seamless;
   copy_reason (action->reason, sizeof action->reason, s->fault);
   s->fault_at = NEVER;
   s->fault[0] = '\0';
@@ -186,6 +188,7 @@ spawn_current (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
   adopt_policy (s);
   s->handover = FALSE;
   reset_current (s, ++s->last_serial, now);
+  s->seamless = FALSE;
   enter (s, KR_SUPERVISOR_STARTING, NEVER, now);
   add (actions, KR_SUPERVISOR_ACTION_SPAWN, s->current)->overlap = s->old != 0;
 }
@@ -205,6 +208,7 @@ spawn_next (KrSupervisor *s, gboolean handover, gint64 now, KrSupervisorActions 
   gint64 ready;
 
   s->next = ++s->last_serial;
+  s->seamless = s->writing;
   s->handover = handover;
   ready = s->has_next_policy ? s->next_policy.timeout_ready_us : s->policy.timeout_ready_us;
   enter (s, KR_SUPERVISOR_REPLACING, now + ready, now);
@@ -409,7 +413,7 @@ on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *action
   s->has_reported = TRUE;
   retire (s, before, hung, handover ? s->policy.handover_stop_us : s->policy.timeout_stop_us,
           now, actions);
-  alert (actions, KR_ALERT_REPLACED, s->current, 0, NULL);
+  alert (actions, KR_ALERT_REPLACED, s->current, 0, hung ? "it hangs" : NULL);
   set_ready (s, now, actions);
   return TRUE;
 }
@@ -442,7 +446,7 @@ replace_unhealthy (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
   else
     count_failure (s, now);
   s->replacements++;
-  alert (actions, KR_ALERT_REPLACEMENT, s->current, 0, event->reason);
+  alert (actions, KR_ALERT_REPLACEMENT, s->current, 0, event->reason)->overlap = event->writing;
   if (event->writing)
     spawn_next (s, FALSE, now, actions);
   else
@@ -475,6 +479,7 @@ on_verdict (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
             KrSupervisorActions *actions)
 {
   s->writing = event->writing;
+  s->seamless &= s->writing;
   if (!event->bad)
     s->next_verdict = now + s->policy.interval_us;
   else if (s->bad == 0)
@@ -591,6 +596,7 @@ after_current (KrSupervisor *s, const KrSupervisorEvent *event, const char *reas
       after_crash (s, event, reason, now, actions);
     break;
   case KR_SUPERVISOR_REPLACING:
+    s->seamless = FALSE;
     if (!s->killed)
       s->crashes++;
     note_fault (s, now, reason);
@@ -732,7 +738,7 @@ check_heartbeat (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
   if (s->writing)
     delay = 0;
   s->hangs++;
-  alert (actions, KR_ALERT_HANG, s->current, seconds (delay), reason);
+  alert (actions, KR_ALERT_HANG, s->current, seconds (delay), reason)->overlap = s->writing;
   if (s->writing) {
     s->hung = TRUE;
     spawn_next (s, FALSE, now, actions);
@@ -784,6 +790,7 @@ on_tick (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
          KrSupervisorActions *actions)
 {
   s->writing = event->writing;
+  s->seamless &= s->writing;
   s->starved = event->starved_us;
   check_own_pause (s, now, actions);
   check_old (s, now, actions);

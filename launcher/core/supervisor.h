@@ -128,7 +128,7 @@ const char *kr_alert_name (KrAlert alert);
 typedef struct {
   KrSupervisorActionType type;
   guint serial;
-  gboolean overlap;
+  gboolean overlap; /* spawn, alert, recovered: what was there records until the new one does */
   KrAlert alert;
   double seconds;   /* recovered; alert: until the next start, < 0 = there is none */
   char reason[192]; /* why; "" = nothing to say */
@@ -209,6 +209,7 @@ typedef struct {
   gint64 old_deadline;
   gboolean old_killed;
 
+  gboolean seamless;   /* within REPLACING: current has recorded all the time */
   guint failures;      /* starts that led to nothing, since health */
   gint64 last_failure; /* G_MININT64 = none */
   gint64 last_end;     /* of one that recorded and was started again; G_MININT64 = none */

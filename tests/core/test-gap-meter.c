@@ -233,15 +233,20 @@ test_the_window_forgets (Fixture *f, gconstpointer data)
   g_assert_cmpuint (recent.count, ==, 0);
 }
 
-/* A replacement, then a handover a minute later: counted while both record, and not in between. */
+/* A replacement, then a handover a minute later: counted while both record, and not in between.
+ */
 static void
 test_two_workers (Fixture *f, gconstpointer data)
 {
   static const guint recorders[] = {1, 1, 2, 2, 2, 1, 0, 1, 1, 3, 1};
 
   for (guint i = 0; i < G_N_ELEMENTS (recorders); i++)
-    kr_gap_meter_note_recorders (f->meter, recorders[i], START + i * S);
-  g_assert_cmpfloat (kr_gap_meter_overlap (f->meter), ==, 4);
+    kr_gap_meter_note_recorders (f->meter, recorders[i], START + i * S - S / 2, START + i * S);
+  g_assert_cmpfloat (kr_gap_meter_overlap (f->meter), ==, 3 + 0.5 + 1 + 0.5);
+  /* A clock that was set invents nothing. */
+  kr_gap_meter_note_recorders (f->meter, 2, START, START + 3600 * S);
+  kr_gap_meter_note_recorders (f->meter, 1, START, START);
+  g_assert_cmpfloat (kr_gap_meter_overlap (f->meter), ==, 15);
 }
 
 #define ADD(name, function)                                                                    \

@@ -19,6 +19,7 @@ typedef struct {
   GString *log;
   gint64 spawned_at; /* the last one */
   double recovered;
+  gboolean seamless; /* the last recovery: nothing is missing */
 } Case;
 
 static const KrSupervisorPolicy policy = {
@@ -63,7 +64,7 @@ note (Case *c, const KrSupervisorAction *action)
   if (c->log->len > 0)
     g_string_append_c (c->log, ' ');
   g_string_append (c->log, words[action->type]);
-  if (action->overlap)
+  if (action->overlap && action->type == KR_SUPERVISOR_ACTION_SPAWN)
     g_string_append (c->log, "+overlap");
   if (action->type == KR_SUPERVISOR_ACTION_ALERT)
     g_string_append_printf (c->log, ":%s", kr_alert_name (action->alert));
@@ -71,8 +72,10 @@ note (Case *c, const KrSupervisorAction *action)
     g_string_append_printf (c->log, ":%u", action->serial);
   if (action->type == KR_SUPERVISOR_ACTION_SPAWN)
     c->spawned_at = c->now;
-  if (action->type == KR_SUPERVISOR_ACTION_RECOVERED)
+  if (action->type == KR_SUPERVISOR_ACTION_RECOVERED) {
     c->recovered = action->seconds;
+    c->seamless = action->overlap;
+  }
 }
 
 static gboolean
@@ -371,6 +374,7 @@ test_replaced_beside_one_that_writes (Case *c, gconstpointer data)
   assert_did (c, "promote:2 stop:1 alert:replaced:2 back:2");
   assert_state (c, KR_SUPERVISOR_RUNNING);
   g_assert_cmpfloat (c->recovered, ==, 23); /* since the first bad verdict */
+  g_assert_true (c->seamless);
   SEND (c, EXITED, .serial = 1);
   assert_did (c, "");
   g_assert_false (kr_supervisor_wants_overlap (&c->s));
@@ -555,6 +559,19 @@ test_current_dies_while_next_starts (Case *c, gconstpointer data)
   assert_state (c, KR_SUPERVISOR_STARTING);
   SEND (c, READY, .serial = 2);
   assert_did (c, "back:2");
+  g_assert_false (c->seamless);
+}
+
+/* It is replaced beside, but ceases to write before the new one records. */
+static void
+test_current_stalls_while_next_starts (Case *c, gconstpointer data)
+{
+  run (c);
+  bad_verdicts (c, 3, TRUE);
+  pass (c, 2, 1, FALSE);
+  SEND (c, READY, .serial = 2);
+  g_assert_cmpfloat (c->recovered, ==, 22);
+  g_assert_false (c->seamless);
 }
 
 /* --- hangs ------------------------------------------------------------------------------ */
@@ -1078,6 +1095,7 @@ main (int argc, char **argv)
   ADD ("verdict/harmful", test_harmful_one_goes_all_the_same);
   ADD ("verdict/next-dies", test_next_dies);
   ADD ("verdict/current-dies", test_current_dies_while_next_starts);
+  ADD ("verdict/current-stalls", test_current_stalls_while_next_starts);
   ADD ("hang/killed", test_hung_and_silent_is_killed);
   ADD ("hang/back-off", test_hangs_in_a_row_back_off);
   ADD ("hang/of-what-recorded", test_hangs_of_what_recorded_do_not);
