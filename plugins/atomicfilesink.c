@@ -164,7 +164,7 @@ cut_if_due (KrAtomicFileSink *self, GstBuffer *buffer, gsize size)
                           !kr_segment_writer_wants_cut (self->writer))))
     return;
   if (!delta && (g_atomic_int_compare_and_exchange (&self->split_now, TRUE, FALSE) ||
-                 kr_segment_writer_wants_cut (self->writer)))
+                 kr_segment_writer_take_cut (self->writer)))
     kr_segment_cutter_cut_now (&self->cutter);
   if (!delta || self->cutter.first_time == KR_TIME_NONE || !self->cutter.open)
     facts.time = running_time (self, buffer);

@@ -565,6 +565,12 @@ kr_segment_writer_wants_cut (KrSegmentWriter *writer)
   return atomic_load_explicit (&writer->wants_cut, memory_order_relaxed);
 }
 
+gboolean
+kr_segment_writer_take_cut (KrSegmentWriter *writer)
+{
+  return kr_segment_writer_wants_cut (writer) && atomic_exchange (&writer->wants_cut, FALSE);
+}
+
 void
 kr_segment_writer_get_stats (KrSegmentWriter *writer, KrWriterStats *ret_stats)
 {

@@ -93,6 +93,9 @@ void kr_segment_writer_set_rewrites (KrSegmentWriter *writer);
 gboolean kr_segment_writer_has_failed (KrSegmentWriter *writer);
 /* Any thread, cheap. TRUE: put a CUT mark before the next buffer that can begin a segment. */
 gboolean kr_segment_writer_wants_cut (KrSegmentWriter *writer);
+/* The same, once for each time that it is wanted: when the disk is slow the next keyframe comes
+ * before it is known that there was a cut. */
+gboolean kr_segment_writer_take_cut (KrSegmentWriter *writer);
 /* Any thread. kr_writer_stats_clear() the copy. */
 void kr_segment_writer_get_stats (KrSegmentWriter *writer, KrWriterStats *ret_stats);
 void kr_writer_stats_clear (KrWriterStats *stats);

@@ -78,6 +78,8 @@ def the_dashboard_uses_what_is_exported(t):
 @test
 def the_unit_is_sandboxed(t):
     done = call(tool('systemd-analyze'), 'security', '--offline=true', '--threshold=40', UNIT)
+    if "create directory '/run/systemd" in done.stderr:
+        raise Skip('systemd-analyze needs /run/systemd, which nobody has made here')
     check(done.returncode == 0, done.stdout[-600:] + done.stderr)
 
 
