@@ -85,7 +85,7 @@ def leftovers(mark, folder):
     for pid, _ in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return found + [f'file {path}' for path in sorted((folder / 'tmp').iterdir())]
+    return found + [f'file {path}' for path in sorted(folder.iterdir())]
 
 
 def backtrace(*words):
@@ -104,19 +104,20 @@ class Run:
         self.test, self.number = test, number
         self.mark = f"{os.getpid()}-{test['name']}-{number}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{test['name']}-{number}-", dir=parent))
+        # Not in there: the path of a socket has 107 bytes.
+        self.temp = pathlib.Path(tempfile.mkdtemp(prefix='krr-'))
         self.log = self.folder / 'output'
         self.problems = []
 
     def __call__(self):
-        self.folder.chmod(0o755)                        # a test may become another user
-        (self.folder / 'tmp').mkdir()
+        self.temp.chmod(0o755)                          # a test may become another user
         began = time.monotonic()
         scale = float(os.environ.get('KR_TEST_TIMEOUT_SCALE', '1'))
         with open(self.log, 'wb') as out:
             process = subprocess.Popen(
                 self.test['cmd'], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 cwd=self.folder, start_new_session=True,
-                env=environment(self.test, TMPDIR=str(self.folder / 'tmp'), **{MARK: self.mark}))
+                env=environment(self.test, TMPDIR=str(self.temp), **{MARK: self.mark}))
             try:
                 process.wait(timeout=self.test['timeout'] * scale)
             except subprocess.TimeoutExpired:
@@ -126,7 +127,7 @@ class Run:
             self.problems.append(f'ended with {process.returncode}')
         self.problems += [line for line in self.log.read_text(errors='replace').splitlines()
                           if line.startswith(('not ok', 'Bail out'))]
-        self.problems += leftovers(self.mark, self.folder)
+        self.problems += leftovers(self.mark, self.temp)
         self.close()
         return self
 
@@ -141,8 +142,9 @@ class Run:
     def close(self):
         if not self.problems:
             shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.temp, ignore_errors=True)
             return
-        for core in self.folder.rglob('core*'):
+        for core in [*self.folder.rglob('core*'), *self.temp.rglob('core*')]:
             program = self.test['cmd'][0]
             with open(self.folder / 'backtraces', 'a') as out:
                 out.write(f'--- {core}\n{backtrace(program, core)}\n')

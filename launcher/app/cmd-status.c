@@ -246,8 +246,36 @@ worst_of (const KrRunning *running)
   return worst;
 }
 
+static gboolean
+is_higher_than (const char *text, guint height)
+{
+  guint lines = 0;
+
+  for (; *text != '\0'; text++)
+    lines += *text == '\n';
+  return lines > height;
+}
+
+/* What is redrawn cannot be scrolled: with trouble first the part that shows is the one that
+ * matters. */
+static char *
+make_table (const Options *options, GPtrArray *rows)
+{
+  gboolean color = options->on_terminal && g_getenv ("NO_COLOR") == NULL;
+  guint width = options->on_terminal ? terminal_size (FALSE) : 0;
+  guint height = terminal_size (TRUE);
+  char *table = kr_status_table (rows, width, color);
+
+  if (!options->watch || !options->on_terminal || height < 2 ||
+      !is_higher_than (table, height - 1))
+    return table;
+  g_free (table);
+  kr_status_rows_put_trouble_first (rows);
+  return kr_status_table (rows, width, color);
+}
+
 static void
-append_one (GString *text, const KrRunning *running, guint width, gboolean color)
+append_one (GString *text, const Options *options, const KrRunning *running)
 {
   JsonObject *status = json_node_get_object (running->status);
   JsonArray *pipelines = kr_running_pipelines (running);
@@ -259,7 +287,7 @@ append_one (GString *text, const KrRunning *running, guint width, gboolean color
   for (guint i = 0; pipelines != NULL && i < json_array_get_length (pipelines); i++)
     g_ptr_array_add (
         rows, make_row (status, pipelines, json_array_get_object_element (pipelines, i)));
-  table = kr_status_table (rows, width, color);
+  table = make_table (options, rows);
   if (text->len > 0)
     g_string_append_c (text, '\n');
   g_string_append_printf (
@@ -274,8 +302,6 @@ static char *
 make_output (const Options *options, GPtrArray *running)
 {
   GString *text = g_string_new (NULL);
-  gboolean color = options->on_terminal && g_getenv ("NO_COLOR") == NULL;
-  guint width = options->on_terminal ? terminal_size (FALSE) : 0;
 
   for (guint i = 0; i < running->len; i++) {
     const KrRunning *one = running->pdata[i];
@@ -285,7 +311,7 @@ make_output (const Options *options, GPtrArray *running)
 
       g_string_append_printf (text, "%s\n", line);
     } else {
-      append_one (text, one, width, color);
+      append_one (text, options, one);
     }
   }
   return g_string_free (text, FALSE);
@@ -364,7 +390,7 @@ watch (const Options *options)
   sigaction (SIGTERM, &action, NULL);
   signal (SIGPIPE, SIG_DFL); /* "status --watch | head" ends with its reader */
   if (draws)
-    fputs ("\033[?25l\033[2J", stdout); /* no cursor, a clear screen */
+    fputs ("\033[?25l\033[?7l\033[2J", stdout); /* no cursor, no wrapping, a clear screen */
   while (!interrupted) {
     g_autofree char *output = NULL;
 
@@ -381,7 +407,7 @@ watch (const Options *options)
       g_usleep (G_USEC_PER_SEC);
   }
   if (draws)
-    fputs ("\033[?25h\n", stdout);
+    fputs ("\033[?7h\033[?25h\n", stdout);
   return interrupted ? KR_EXIT_OK : code;
 }
 

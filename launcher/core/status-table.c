@@ -192,6 +192,9 @@ fit (const char *text, guint width)
 
 /* --- table ----------------------------------------------------------------------------- */
 
+#define ENOUGH_OF_A_NAME 24
+#define LEAST_OF_A_NAME  8
+
 typedef struct {
   guint width; /* of the terminal */
   gboolean color;
@@ -223,19 +226,27 @@ lightest (const Table *table)
   return found;
 }
 
-/* At last the names get shorter. */
+/* As far as needed, but to no less than @least. */
+static void
+shorten_names (Table *table, guint least)
+{
+  guint total = total_width (table), width = table->widths[COLUMN_NAME];
+
+  if (total <= table->width || width <= least)
+    return;
+  table->widths[COLUMN_NAME] = MAX (least, width - MIN (width, total - table->width));
+}
+
+/* One long name is not worth a column; a short one is not worth reading. */
 static void
 make_room (Table *table)
 {
-  guint total;
   int column;
 
+  shorten_names (table, ENOUGH_OF_A_NAME);
   while (total_width (table) > table->width && (column = lightest (table)) >= 0)
     table->shown[column] = FALSE;
-  total = total_width (table);
-  if (total > table->width)
-    table->widths[COLUMN_NAME] =
-        MAX (8, (int)table->widths[COLUMN_NAME] - (int)(total - table->width));
+  shorten_names (table, LEAST_OF_A_NAME);
 }
 
 static void
@@ -301,6 +312,21 @@ fill (Table *table, GPtrArray *rows)
       table->widths[c] = MAX (table->widths[c], width_of (cell));
     }
   }
+}
+
+static int
+compare_trouble (gconstpointer a, gconstpointer b)
+{
+  const KrStatusRow *first = *(KrStatusRow *const *)a, *second = *(KrStatusRow *const *)b;
+
+  return (int)second->status - (int)first->status;
+}
+
+void
+kr_status_rows_put_trouble_first (GPtrArray *rows)
+{
+  /* It merges, and so keeps the order of those that are alike. */
+  g_ptr_array_sort (rows, compare_trouble);
 }
 
 char *

@@ -33,12 +33,15 @@ void kr_status_row_free (KrStatusRow *row);
  * @width: columns of the terminal; 0 = as wide as it gets
  * @color: whether ANSI escape sequences may be used (ECMA-48, 8.3.117)
  *
- * Where it does not fit, columns go: the least important first. No line is wider than @width,
- * unless that is below 20.
+ * Where it does not fit, long names get shorter, then columns go: the least important first. No
+ * line is wider than @width, unless that is below 20.
  *
  * Returns: (transfer full): lines, each with its newline
  */
 char *kr_status_table (GPtrArray *rows, guint width, gboolean color);
+
+/* For a terminal that is too low for all of them. Those of one health keep their order. */
+void kr_status_rows_put_trouble_first (GPtrArray *rows);
 
 /* "12.3 MB", "1.2 Mb/s", "5 min" (transfer full); the units of the page. */
 char *kr_status_size (guint64 bytes);

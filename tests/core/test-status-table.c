@@ -102,6 +102,36 @@ test_narrow (void)
 }
 
 static void
+test_long_name (void)
+{
+  g_autoptr (GPtrArray) rows = new_rows ();
+  g_autofree char *table = NULL;
+
+  add_row (rows, "the-camera-in-the-north-east-corner-of-the-upper-car-park", KR_HEALTH_PASS,
+           "playing", "");
+  add_row (rows, "cam1", KR_HEALTH_PASS, "playing", "");
+  table = kr_status_table (rows, 120, FALSE);
+  g_assert_nonnull (strstr (table, "the-camera-in-the-north"));
+  g_assert_nonnull (strstr (table, "Last keyframe"));
+}
+
+static void
+test_trouble_first (void)
+{
+  static const char expected[] = "dbeac";
+  g_autoptr (GPtrArray) rows = new_rows ();
+
+  add_row (rows, "a", KR_HEALTH_PASS, "playing", "");
+  add_row (rows, "b", KR_HEALTH_WARN, "playing", "");
+  add_row (rows, "c", KR_HEALTH_PASS, "playing", "");
+  add_row (rows, "d", KR_HEALTH_FAIL, "failed", "");
+  add_row (rows, "e", KR_HEALTH_WARN, "playing", "");
+  kr_status_rows_put_trouble_first (rows);
+  for (guint i = 0; i < rows->len; i++)
+    g_assert_cmpint (((KrStatusRow *)rows->pdata[i])->name[0], ==, expected[i]);
+}
+
+static void
 test_hostile_text (void)
 {
   g_autoptr (GPtrArray) rows = new_rows ();
@@ -156,6 +186,8 @@ main (int argc, char **argv)
   kr_test_deadline (60);
   g_test_add_func ("/status-table/wide", test_wide);
   g_test_add_func ("/status-table/narrow", test_narrow);
+  g_test_add_func ("/status-table/long-name", test_long_name);
+  g_test_add_func ("/status-table/trouble-first", test_trouble_first);
   g_test_add_func ("/status-table/hostile-text", test_hostile_text);
   g_test_add_func ("/status-table/empty", test_empty);
   g_test_add_func ("/status-table/units", test_units);
