@@ -200,7 +200,7 @@ def _run_one(number, function, limit):
     try:
         function(t)
     except Skip as reason:
-        suffix = f' # SKIP {reason}'
+        suffix = f' # SKIP {" ".join(str(reason).split())}'
     except Exception:                                   # noqa: a test may fail in any way
         verdict, failed = 'not ok', True
         for line in traceback.format_exc().splitlines():
