@@ -108,15 +108,20 @@ static void
 take_adaptation (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid)
 {
   guint offset = kr_ts_pcr_offset (p);
-  guint opcr = kr_ts_opcr_offset (p);
+  guint opcr = kr_ts_opcr_offset (p), next = kr_ts_next_dts_offset (p);
+  guint64 shift;
   guint index;
 
   if (offset != 0)
     kr_ts_regen_pcr (r, g, p, p + offset, pid);
   index = kr_ts_regen_program_of (r, pid);
-  if (opcr != 0 && index != KR_TS_NO_PROGRAM && r->programs[index]->offset != 0 &&
-      r->config.mode != KR_TS_REGEN_MONITOR)
-    kr_ts_shift_pcr (p + opcr, r->programs[index]->offset);
+  shift = index != KR_TS_NO_PROGRAM && r->config.mode != KR_TS_REGEN_MONITOR
+              ? r->programs[index]->offset
+              : 0;
+  if (opcr != 0 && shift != 0)
+    kr_ts_shift_pcr (p + opcr, shift);
+  if (next != 0 && shift != 0)
+    kr_ts_write_stamp (p + next, kr_ts_read_stamp (p + next) + shift);
 }
 
 /* The PID's stream; before the tables are known every PID with PES packets gets one. */
@@ -228,28 +233,11 @@ take_table (KrTsRegen *r, const guint8 *p)
 #define SCTE35_MIN_SIZE    17
 
 static void
-take_splice (KrTsRegen *r, const KrPid *s, guint8 *p)
+move_splice (guint8 *section, gsize size, guint64 shift)
 {
-  const KrStream *stream = kr_ts_regen_stream (r, s);
-  guint offset = kr_ts_payload_offset (p);
-  guint64 shift, adjustment;
-  guint8 *section;
-  gsize room, size;
+  guint64 adjustment = (guint64)(section[4] & 1) << 32 | (guint64)section[5] << 24 |
+                       (guint64)section[6] << 16 | (guint64)section[7] << 8 | section[8];
 
-  if (stream == NULL || stream->stream_type != STREAM_TYPE_SCTE35 ||
-      r->config.mode == KR_TS_REGEN_MONITOR || offset >= KR_TS_PACKET_SIZE)
-    return;
-  shift = r->programs[stream->program]->offset;
-  if (shift == 0 || offset + 1u + p[offset] + SCTE35_MIN_SIZE > KR_TS_PACKET_SIZE)
-    return;
-  section = p + offset + 1 + p[offset];
-  room = (gsize)(p + KR_TS_PACKET_SIZE - section);
-  size = 3u + ((section[1] & 0x0fu) << 8 | section[2]);
-  if (section[0] != TABLE_SCTE35 || size < SCTE35_MIN_SIZE || size > room ||
-      kr_ts_crc32 (section, size) != 0)
-    return;
-  adjustment = (guint64)(section[4] & 1) << 32 | (guint64)section[5] << 24 |
-               (guint64)section[6] << 16 | (guint64)section[7] << 8 | section[8];
   adjustment = (adjustment + shift) % KR_TS_STAMP_MODULUS;
   section[4] = (guint8)((section[4] & 0xfe) | adjustment >> 32);
   section[5] = (guint8)(adjustment >> 24);
@@ -257,7 +245,32 @@ take_splice (KrTsRegen *r, const KrPid *s, guint8 *p)
   section[7] = (guint8)(adjustment >> 8);
   section[8] = (guint8)adjustment;
   kr_ts_section_seal (section, size);
-  r->stats.corrections++;
+}
+
+static void
+take_splice (KrTsRegen *r, const KrPid *s, guint8 *p)
+{
+  const KrStream *stream = kr_ts_regen_stream (r, s);
+  guint offset = kr_ts_payload_offset (p);
+  guint64 shift;
+
+  if (stream == NULL || stream->stream_type != STREAM_TYPE_SCTE35 ||
+      r->config.mode == KR_TS_REGEN_MONITOR || offset >= KR_TS_PACKET_SIZE)
+    return;
+  shift = r->programs[stream->program]->offset;
+  if (shift == 0)
+    return;
+  offset += 1u + p[offset];
+  while (offset + SCTE35_MIN_SIZE <= KR_TS_PACKET_SIZE && p[offset] == TABLE_SCTE35) {
+    gsize size = 3u + ((p[offset + 1] & 0x0fu) << 8 | p[offset + 2]);
+
+    if (size < SCTE35_MIN_SIZE || size > KR_TS_PACKET_SIZE - offset ||
+        kr_ts_crc32 (p + offset, size) != 0)
+      return;
+    move_splice (p + offset, size, shift);
+    r->stats.corrections++;
+    offset += (guint)size;
+  }
 }
 
 static void

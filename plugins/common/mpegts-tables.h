@@ -75,8 +75,8 @@ KrTsProgramTable *kr_ts_tables_find (const KrTsTables *tables, guint number);
 gboolean kr_ts_tables_differ (const KrTsTables *tables, const guint8 *packet);
 
 /* Whether @packet, which has the counter of the one before it, may be its repetition: not if it
- * holds another section than the one known, nor if it begins a section over several packets when
- * the last one was complete. */
+ * holds another section than the one known, nor if it begins a section over several packets
+ * when the last one was complete. */
 gboolean kr_ts_tables_may_repeat (const KrTsTables *tables, const guint8 *packet);
 
 /* Takes over what @from knows and forgets sections under way. */

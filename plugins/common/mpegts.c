@@ -48,6 +48,30 @@ kr_ts_opcr_offset (const guint8 *packet)
   return adaptation_room (packet) >= before + PCR_SIZE ? 6 + before : 0;
 }
 
+guint
+kr_ts_next_dts_offset (const guint8 *packet)
+{
+  guint8 flags = kr_ts_adaptation_flags (packet), extension;
+  guint end = 5 + MIN (packet[4], KR_TS_PACKET_SIZE - 5u);
+  guint at = 6;
+
+  if ((flags & KR_TS_ADAPTATION_EXTENSION) == 0)
+    return 0;
+  at += (flags & KR_TS_ADAPTATION_PCR) != 0 ? PCR_SIZE : 0;
+  at += (flags & KR_TS_ADAPTATION_OPCR) != 0 ? PCR_SIZE : 0;
+  at += (flags & KR_TS_ADAPTATION_SPLICE) != 0 ? 1 : 0;
+  if ((flags & KR_TS_ADAPTATION_PRIVATE) != 0 && at < end)
+    at += 1u + packet[at];
+  if (at + 2 > end)
+    return 0;
+  end = MIN (end, at + 1 + packet[at]);
+  extension = packet[at + 1];
+  at += 2;
+  at += (extension & 0x80) != 0 ? 2 : 0; /* legal time window */
+  at += (extension & 0x40) != 0 ? 3 : 0; /* piecewise rate */
+  return (extension & 0x20) != 0 && at + 5 <= end ? at : 0;
+}
+
 static guint64
 read_pcr_base (const guint8 *b)
 {

@@ -95,6 +95,9 @@ kr_ts_adaptation_flags (const guint8 *packet)
 #define KR_TS_ADAPTATION_RANDOM_ACCESS 0x40
 #define KR_TS_ADAPTATION_PCR           0x10
 #define KR_TS_ADAPTATION_OPCR          0x08
+#define KR_TS_ADAPTATION_SPLICE        0x04
+#define KR_TS_ADAPTATION_PRIVATE       0x02
+#define KR_TS_ADAPTATION_EXTENSION     0x01
 
 /**
  * kr_ts_payload_offset:
@@ -115,6 +118,10 @@ guint kr_ts_pcr_offset (const guint8 *packet);
 
 /* The same for the OPCR (original PCR, which follows the PCR). */
 guint kr_ts_opcr_offset (const guint8 *packet);
+
+/* The same for the five bytes of DTS_next_AU, which a seamless splice brings. They are laid out
+ * as those of a DTS. */
+guint kr_ts_next_dts_offset (const guint8 *packet);
 
 /* Six bytes of PCR or OPCR, in 27 MHz ticks. An extension above 299, which is not allowed, is
  * taken as it stands, so that reading and writing back changes nothing. */

@@ -590,11 +590,23 @@ test_other_streams_raise_the_version (gconstpointer data)
 }
 
 /* What a splice says about time moves with the time. */
+/* Writes each section of @pid a second time behind itself. */
+static void
+double_sections (GByteArray *bytes, guint pid, gsize size)
+{
+  for (guint i = 0; i < bytes->len; i += 188) {
+    guint8 *section = bytes->data + i + 5;
+
+    if (kr_ts_pid (bytes->data + i) == pid)
+      memcpy (section + size, section, size);
+  }
+}
+
 static void
 test_splices_are_adjusted (void)
 {
   g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
-  guint64 adjustments[2] = {99, 99};
+  guint64 adjustments[4] = {99, 99, 99, 99};
   KrTsRegenStats stats;
   KrTsFound found;
   guint n = 0;
@@ -604,6 +616,7 @@ test_splices_are_adjusted (void)
                       &(KrTsSession){.frames = 50, .start = 9000000, .splice_pid = 0x190});
   kr_ts_maker_restart (maker);
   kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 90000, .splice_pid = 0x190});
+  double_sections (maker->bytes, 0x190, 30);
   run_begin (&run, NULL);
   push_all (&run, maker->bytes, 1316);
   assert_sound (&run, &found);
@@ -611,16 +624,55 @@ test_splices_are_adjusted (void)
     guint8 *p = run.out->data + i;
     guint8 *section = p + kr_ts_payload_offset (p) + 1;
 
-    if (kr_ts_pid (p) != 0x190)
-      continue;
-    g_assert_cmpuint (kr_ts_crc32 (section, 30), ==, 0);
-    adjustments[n++] = (guint64)(section[4] & 1) << 32 | (guint64)section[5] << 24 |
-                       (guint64)section[6] << 16 | (guint64)section[7] << 8 | section[8];
+    for (guint k = 0; kr_ts_pid (p) == 0x190 && k < 2; k++, section += 30) {
+      g_assert_cmpuint (kr_ts_crc32 (section, 30), ==, 0);
+      adjustments[n++] = (guint64)(section[4] & 1) << 32 | (guint64)section[5] << 24 |
+                         (guint64)section[6] << 16 | (guint64)section[7] << 8 | section[8];
+    }
   }
   kr_ts_regen_get_stats (run.regen, &stats);
-  g_assert_cmpuint (n, ==, 2);
-  g_assert_cmpuint (adjustments[0], ==, 0);
-  g_assert_cmpuint (adjustments[1] * 100000 / 9, ==, (guint64)stats.offset_ns);
+  g_assert_cmpuint (n, ==, 4);
+  g_assert_cmpuint (adjustments[0] + adjustments[1], ==, 0);
+  g_assert_cmpuint (adjustments[2] * 100000 / 9, ==, (guint64)stats.offset_ns);
+  g_assert_cmpuint (adjustments[3], ==, adjustments[2]);
+  run_end (&run);
+}
+
+/* A seamless splice names the DTS behind it. */
+static void
+test_next_dts_moves (void)
+{
+  g_autoptr (KrTsMaker) maker = kr_ts_maker_new ();
+  KrTsRegenStats stats;
+  guint n = 0;
+  Run run;
+
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 900000, .pcr_pid = 0x1f0});
+  kr_ts_maker_restart (maker);
+  kr_ts_make_session (maker, &(KrTsSession){.frames = 50, .start = 90000, .pcr_pid = 0x1f0});
+  for (guint i = 0; i < maker->bytes->len; i += 188) {
+    guint8 *p = maker->bytes->data + i;
+
+    if (kr_ts_pid (p) != 0x1f0)
+      continue;
+    p[5] |= KR_TS_ADAPTATION_EXTENSION;
+    memcpy (p + 12, "\x06\x20\x01\x00\x01\x00\x01", 7);
+    kr_ts_write_stamp (p + 14, 5000000);
+  }
+  run_begin (&run, NULL);
+  push_all (&run, maker->bytes, 1316);
+  kr_ts_regen_get_stats (run.regen, &stats);
+  for (guint i = 0; i < run.out->len; i += 188) {
+    guint8 *p = run.out->data + i;
+    guint64 shift = n < 50 ? 0 : (guint64)stats.offset_ns / 100000 * 9;
+
+    if (kr_ts_pid (p) != 0x1f0)
+      continue;
+    g_assert_cmpuint (kr_ts_next_dts_offset (p), ==, 14);
+    g_assert_cmpuint (kr_ts_read_stamp (p + 14), ==, 5000000 + shift);
+    n++;
+  }
+  g_assert_cmpuint (n, ==, 100);
   run_end (&run);
 }
 
@@ -1494,6 +1546,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/common/mpegts-regen/raise/pcr-to-video", GINT_TO_POINTER (TRUE),
                         test_pcr_elsewhere_raises_the_version);
   g_test_add_func ("/common/mpegts-regen/splice", test_splices_are_adjusted);
+  g_test_add_func ("/common/mpegts-regen/next-dts", test_next_dts_moves);
   g_test_add_func ("/common/mpegts-regen/cc-preserve", test_counters_are_preserved);
   g_test_add_func ("/common/mpegts-regen/monitor", test_monitor_changes_nothing);
   g_test_add_func ("/common/mpegts-regen/losses", test_losses_stay_visible);

@@ -155,6 +155,35 @@ test_crc (void)
   g_assert_cmphex (kr_ts_crc32 ((const guint8 *)"123456789", 9), ==, 0x0376e6e7);
 }
 
+/* Behind everything else that may be in an adaptation field, and never outside of it. */
+static void
+test_next_dts (void)
+{
+  guint8 packet[188] = {0x47, 1, 0, 0x30};
+  guint at = 6 + 6 + 6 + 1 + 1 + 4;
+
+  for (guint length = 0; length <= 255; length++) {
+    packet[4] = (guint8)length;
+    packet[5] = 0x1f;
+    packet[19] = 4; /* private data */
+    packet[at] = 1 + 2 + 3 + 5;
+    packet[at + 1] = 0xe0;
+    g_assert_cmpuint (kr_ts_next_dts_offset (packet), ==, length >= at + 7 ? at + 7 : 0);
+    packet[at]--; /* the extension ends before it does */
+    g_assert_cmpuint (kr_ts_next_dts_offset (packet), ==, 0);
+    packet[at]++;
+    packet[19] = (guint8)length;
+    (void)kr_ts_next_dts_offset (packet);
+  }
+  packet[4] = 100;
+  packet[5] = KR_TS_ADAPTATION_EXTENSION;
+  packet[6] = 6;
+  packet[7] = 0x20;
+  g_assert_cmpuint (kr_ts_next_dts_offset (packet), ==, 8);
+  packet[7] = 0;
+  g_assert_cmpuint (kr_ts_next_dts_offset (packet), ==, 0);
+}
+
 /* PMTs of two programs in one packet: both are told. */
 static void
 test_packed_sections (void)
@@ -333,6 +362,7 @@ main (int argc, char **argv)
   g_test_add_func ("/common/mpegts/clean-end", test_clean_end);
   g_test_add_func ("/common/mpegts/crc", test_crc);
   g_test_add_func ("/common/mpegts/tables", test_tables_over_packets);
+  g_test_add_func ("/common/mpegts/next-dts", test_next_dts);
   g_test_add_func ("/common/mpegts/packed-sections", test_packed_sections);
   g_test_add_func ("/common/mpegts/bad-crc", test_bad_crc_is_no_table);
   g_test_add_func ("/common/mpegts/continue-counters", test_continue_counters);
