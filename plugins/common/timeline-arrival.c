@@ -12,27 +12,33 @@
 /* Less than this, in 10^-9, is not worth a bend. */
 #define BEND_MIN 1000
 
-/* Moves the shared map after the source's clock: the measured slope, and what has added up. The
- * bend is ahead of every stream, so all of them get the same map. */
+/* Moves the shared map after the source's clock: the measured slope, and what has added up by
+ * the line through the minima, which a stall of the network does not lift. The bend is ahead of
+ * every stream, so all of them get the same map. */
 static void
-follow_drift (KrTimelineStream *stream)
+follow_drift (KrTimelineStream *stream, const KrPush *push)
 {
   KrTimeline *timeline = stream->timeline;
   KrClock *clock = &timeline->clock;
   gint64 limit = (gint64)timeline->config.max_rate * 1000;
-  gint64 rate = kr_clock_lag (clock) / FOLLOW_SECONDS;
-  gint64 t = stream->last_t;
+  gint64 t = kr_add_saturated (push->t, stream->extra), rate = 0;
   KrEpoch *epoch = kr_epochs_find (&timeline->epochs, stream->epoch);
   KrTimelineStream *other;
 
   if (epoch == NULL || epoch != kr_epochs_newest (&timeline->epochs))
     return;
+  if (clock->level_known)
+    rate = kr_sub_saturated (
+               kr_sub_saturated (clock->level, clock->baseline),
+               kr_sub_saturated (kr_epoch_map (epoch, t), kr_epoch_map_unbent (epoch, t))) /
+           FOLLOW_SECONDS;
   if (clock->slope_known)
     rate += (gint64)(CLAMP (clock->slope, -1., 1.) * 1e9);
   rate = CLAMP (rate, -limit, limit);
   for (other = timeline->streams; other != NULL; other = other->next)
-    if (other->started && other->epoch == epoch->number && other->last_t != KR_TIME_NONE)
-      t = MAX (t, other->last_t);
+    if (other != stream && other->started && other->epoch == epoch->number &&
+        other->last_t != KR_TIME_NONE)
+      t = MAX (t, kr_add_saturated (other->last_t, other->extra));
   if (ABS (rate - kr_epoch_rate (epoch)) < BEND_MIN ||
       (epoch->n_pieces > 1 && t - epoch->pieces[epoch->n_pieces - 1].t < BEND_INTERVAL))
     return;
@@ -53,7 +59,7 @@ resync_lag (KrTimelineStream *stream, KrPush *push)
   epoch = kr_epochs_begin_shifted (&timeline->epochs, old, lag);
   before = kr_epochs_find (&timeline->epochs, old);
   before->successor = epoch->number;
-  before->successor_at = push->t;
+  before->successor_at = kr_add_saturated (push->t, stream->extra);
   before->parent = 0;
   kr_clock_shift (&timeline->clock, lag);
   kr_clock_restart_drift (&timeline->clock);
@@ -78,7 +84,7 @@ kr_timeline_watch_arrival (KrTimelineStream *stream, KrPush *push)
     return;
   second =
       kr_clock_sample (&timeline->clock, push->arrival, push->p,
-                       kr_add_saturated (kr_epoch_map_unbent (epoch, push->t), stream->extra));
+                       kr_epoch_map_unbent (epoch, kr_add_saturated (push->t, stream->extra)));
   stream->stats.lag_ns =
       kr_sub_saturated (kr_sub_saturated (push->arrival, push->p), timeline->clock.baseline);
   if (G_UNLIKELY (
@@ -86,5 +92,5 @@ kr_timeline_watch_arrival (KrTimelineStream *stream, KrPush *push)
       epoch->successor == 0)
     resync_lag (stream, push);
   else if (G_UNLIKELY (second) && config->drift == KR_TIMELINE_DRIFT_FOLLOW)
-    follow_drift (stream);
+    follow_drift (stream, push);
 }

@@ -219,7 +219,7 @@ return_to_older (KrTimelineStream *stream, KrPush *push, gint64 expected)
 
   while (i-- > 0) {
     KrEpoch *epoch = &epochs->list[i];
-    gint64 p = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
+    gint64 p = kr_timeline_map (stream, epoch, push->t);
     gint64 error = kr_sub_saturated (p, expected);
 
     if (!may_return (stream, push, epoch, error))
@@ -479,7 +479,7 @@ epoch_of_siblings (KrTimelineStream *stream, guint number)
 /* Back on the map of the others: what the stream is ahead of it decays; what it is behind is
  * given up at once, as a hole; a larger difference stays as its private constant. */
 static void
-return_to_map (KrTimelineStream *stream, KrPush *push, gint64 difference)
+return_to_map (KrTimelineStream *stream, KrPush *push, const KrEpoch *common, gint64 difference)
 {
   stream->extra = 0;
   if (difference >= 0 && difference <= MAX_OVERLAP) {
@@ -490,7 +490,7 @@ return_to_map (KrTimelineStream *stream, KrPush *push, gint64 difference)
     push->out->flags |= KR_TIMELINE_OUT_DISCONT;
     kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_STREAM_JUMP, difference, -difference);
   } else {
-    stream->extra = difference;
+    stream->extra = kr_sub_saturated (kr_epoch_unmap (common, push->p), push->t);
     kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_STREAM_JUMP, difference, 0);
   }
 }
@@ -513,8 +513,8 @@ kr_timeline_settle (KrTimelineStream *stream, KrPush *push)
   common = epoch_of_siblings (stream, epoch->number);
   if (common == NULL)
     return;
-  push->p = kr_add_saturated (kr_epoch_map (epoch, push->t), stream->extra);
+  push->p = kr_timeline_map (stream, epoch, push->t);
   difference = kr_sub_saturated (push->p, kr_epoch_map (common, push->t));
   leave_epoch (stream, common->number);
-  return_to_map (stream, push, difference);
+  return_to_map (stream, push, common, difference);
 }

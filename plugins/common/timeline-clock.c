@@ -12,6 +12,9 @@
 #define BUCKET          (SECOND / 4)
 #define BASELINE_WINDOW (2 * SECOND)
 
+/* More than this, in seconds, within the window is no drift. */
+#define MAX_LEVEL 60
+
 /* Fewer seconds than this say more about jitter than about drift. */
 #define DRIFT_MIN_SECONDS 30
 
@@ -47,6 +50,7 @@ kr_clock_restart_drift (KrClock *clock)
   clock->n_seconds = 0;
   clock->next_second = 0;
   clock->second = KR_TIME_NONE;
+  clock->level_known = FALSE;
 }
 
 static guint
@@ -140,6 +144,8 @@ static void
 measure_slope (KrClock *clock)
 {
   Line line, better;
+  gdouble level;
+  guint newest;
 
   if (clock->n_seconds < DRIFT_MIN_SECONDS || !fit (clock, NULL, 0, &line))
     return;
@@ -147,6 +153,11 @@ measure_slope (KrClock *clock)
     line = better;
   clock->slope = line.slope;
   clock->slope_known = TRUE;
+  newest = (clock->next_second + KR_CLOCK_SECONDS - 1) % KR_CLOCK_SECONDS;
+  level = line.mean_y + line.slope * (point_x (clock, newest) - line.mean_x);
+  clock->level_known = fabs (level) < MAX_LEVEL;
+  if (clock->level_known)
+    clock->level = kr_add_saturated (clock->lows[0], (gint64)(level * (gdouble)SECOND));
 }
 
 /* TRUE once per second, when one is complete. */

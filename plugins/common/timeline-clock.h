@@ -31,6 +31,8 @@ typedef struct {
   guint next_second;
   gboolean slope_known;
   gdouble slope; /* of arrival - unbent output against arrival */
+  gboolean level_known;
+  gint64 level; /* arrival - unbent output now, by the same line */
 } KrClock;
 
 void kr_clock_init (KrClock *clock);

@@ -135,6 +135,21 @@ kr_epoch_map (const KrEpoch *epoch, gint64 t)
   return kr_add_saturated (piece->out, since);
 }
 
+/* The input time that kr_epoch_map() takes to @out, to within rounding. */
+gint64
+kr_epoch_unmap (const KrEpoch *epoch, gint64 out)
+{
+  const KrEpochPiece *piece = &epoch->pieces[epoch->n_pieces - 1];
+  gint64 since;
+
+  while (piece > epoch->pieces && out < piece->out)
+    piece--;
+  since = kr_sub_saturated (out, piece->out);
+  if (G_UNLIKELY (piece->rate != 0))
+    since = kr_muldiv (since, PER_SECOND, PER_SECOND + piece->rate);
+  return kr_add_saturated (piece->t, since);
+}
+
 /* What kr_epoch_map() gave had the epoch never been bent. */
 gint64
 kr_epoch_map_unbent (const KrEpoch *epoch, gint64 t)

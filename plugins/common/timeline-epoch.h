@@ -47,6 +47,7 @@ KrEpoch *kr_epochs_find (KrEpochs *epochs, guint number);
 KrEpoch *kr_epochs_newest (KrEpochs *epochs);
 void kr_epochs_remove (KrEpochs *epochs, guint number);
 
+gint64 kr_epoch_unmap (const KrEpoch *epoch, gint64 out);
 gint64 kr_epoch_map (const KrEpoch *epoch, gint64 t);
 gint64 kr_epoch_map_unbent (const KrEpoch *epoch, gint64 t);
 void kr_epoch_bend (KrEpoch *epoch, gint64 t, gint32 rate);

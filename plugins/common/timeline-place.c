@@ -40,9 +40,9 @@ rehome (KrTimeline *timeline, const KrEpoch *from)
       continue;
     stream->epoch = newest->number;
     if (stream->last_t != KR_TIME_NONE)
-      stream->extra = kr_add_saturated (
-          stream->extra, kr_sub_saturated (kr_epoch_map (from, stream->last_t),
-                                           kr_epoch_map (newest, stream->last_t)));
+      stream->extra = kr_sub_saturated (
+          kr_epoch_unmap (newest, kr_timeline_map (stream, from, stream->last_t)),
+          stream->last_t);
   }
 }
 
@@ -184,7 +184,7 @@ place_first_of_stream (KrTimelineStream *stream, KrPush *push)
       ABS (kr_sub_saturated (p, position)) <= UNRELATED_DISTANCE ||
       !is_arrival_off (stream, push, p, UNRELATED_DISTANCE))
     return;
-  stream->extra = kr_sub_saturated (position, p);
+  stream->extra = kr_sub_saturated (kr_epoch_unmap (epoch, position), push->t);
   push->p = position;
   kr_timeline_emit (stream, push, KR_TIMELINE_EVENT_UNRELATED_CLOCK, stream->extra, 0);
 }
@@ -210,14 +210,14 @@ follow_successor (KrTimelineStream *stream, const KrEpoch *epoch, KrPush *push)
 {
   KrEpoch *successor;
 
-  if (epoch->successor == 0 || push->t < epoch->successor_at)
+  if (epoch->successor == 0 || kr_add_saturated (push->t, stream->extra) < epoch->successor_at)
     return;
   successor = kr_epochs_find (&stream->timeline->epochs, epoch->successor);
   if (successor == NULL)
     return;
-  stream->last =
-      kr_add_saturated (stream->last, kr_sub_saturated (kr_epoch_map (successor, push->t),
-                                                        kr_epoch_map (epoch, push->t)));
+  stream->last = kr_add_saturated (
+      stream->last, kr_sub_saturated (kr_timeline_map (stream, successor, push->t),
+                                      kr_timeline_map (stream, epoch, push->t)));
   stream->epoch = successor->number;
   push->out->flags |= KR_TIMELINE_OUT_DISCONT;
 }
@@ -234,8 +234,7 @@ place_next (KrTimelineStream *stream, KrPush *push)
     epoch = current_epoch (stream);
   }
   expected = kr_add_saturated (stream->last, stream->last_duration);
-  push->p = kr_add_saturated (kr_epoch_map (epoch, push->t),
-                              kr_add_saturated (stream->extra, stream->residual));
+  push->p = kr_add_saturated (kr_timeline_map (stream, epoch, push->t), stream->residual);
   if (G_LIKELY (kr_timeline_is_regular (stream, push->p, expected))) {
     if (G_UNLIKELY (stream->candidate.n > 0))
       kr_timeline_drop_candidate (stream);

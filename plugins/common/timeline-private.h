@@ -55,7 +55,8 @@ struct _KrTimelineStream {
   gint64 last_arrival; /* of the same */
   gint64 any_arrival;  /* of the last buffer */
   gint64 last_off;     /* last good PTS - DTS */
-  gint64 extra;
+  gint64
+      extra; /* against its siblings, in input time: a bent map bends for all at one moment */
   gint64 residual;
   gint64 early; /* how much a regular buffer came before it was expected, < 0; 0 = none did */
   gint64 early_at;         /* its output time */
@@ -122,6 +123,13 @@ void kr_timeline_watch_arrival (KrTimelineStream *stream, KrPush *push);
 
 /* timeline-frames.c: constant frame rate */
 void kr_timeline_snap (KrTimelineStream *stream, KrPush *push);
+
+/* Where @epoch takes input time @t of @stream. */
+static inline gint64
+kr_timeline_map (const KrTimelineStream *stream, const KrEpoch *epoch, gint64 t)
+{
+  return kr_epoch_map (epoch, kr_add_saturated (t, stream->extra));
+}
 
 /* Whether @stream counts when others ask where the source is. */
 static inline gboolean

@@ -465,7 +465,7 @@ kr_timeline_gap (KrTimelineStream *stream, gint64 t, gint64 duration, gint64 arr
   expected = kr_add_saturated (stream->last, stream->last_duration);
   push.p = expected;
   if (epoch != NULL && t >= -KR_TIMELINE_LIMIT && t <= KR_TIMELINE_LIMIT)
-    push.p = kr_add_saturated (kr_epoch_map (epoch, t), stream->extra + stream->residual);
+    push.p = kr_add_saturated (kr_timeline_map (stream, epoch, t), stream->residual);
   if (!kr_timeline_is_regular (stream, push.p, expected) &&
       !(push.p > expected && kr_timeline_sibling_position (stream, &position) &&
         push.p <= kr_add_saturated (position, timeline->config.max_gap)))

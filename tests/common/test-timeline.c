@@ -252,6 +252,74 @@ test_drift (void)
   g_assert_cmpint (error, <, 4 * SECOND);
 }
 
+/* Four hours of a source that is 100 ppm fast. Each hour its clock is set back, and every ten
+ * minutes the network stalls for 5 s and then delivers all at once. */
+static void
+test_follow_for_hours (void)
+{
+  World *world = world_new ();
+  gint64 k, clock = 100000 * SECOND, last = 0, first_lag = 0;
+
+  world->config.live = TRUE;
+  world->config.drift = KR_TIMELINE_DRIFT_FOLLOW;
+  set_up (world);
+  for (k = 0; k < 4 * 3600 * 25; k++) {
+    gint64 now = k * FRAME, stalled = now % (600 * SECOND), lag, video, audio;
+    gint64 arrival = 10 * SECOND + now + k * 7919 % 21 * MS;
+
+    if (stalled > 590 * SECOND && stalled < 595 * SECOND)
+      arrival = 10 * SECOND + now - stalled + 595 * SECOND;
+    if (k > 0 && now % (3600 * SECOND) == 0)
+      clock -= 5000 * SECOND + k;
+    video = push (world, world->video, clock + now + now / 10000, arrival);
+    audio = push (world, world->audio, clock + now + now / 10000, arrival);
+    /* Exactly together, but while the picture does not believe a jump yet. */
+    g_assert_cmpint (ABS (audio - video), <, now % (3600 * SECOND) == 0 ? MS : 1);
+    push (world, world->audio, clock + now + now / 10000 + FRAME / 2, arrival);
+    lag = now - video;
+    if (now == 60 * SECOND)
+      first_lag = lag;
+    if (now > 60 * SECOND) {
+      g_assert_cmpint (ABS (lag - first_lag), <, 10 * MS);
+      g_assert_cmpint (ABS (video - last - FRAME), <, MS);
+    }
+    last = video;
+  }
+  world_free (world);
+}
+
+/* A stream with a private constant follows as well: a bend of the map must not act on it from
+ * hours away. */
+static void
+test_follow_unrelated_clock (void)
+{
+  const gint64 away[] = {100000 * SECOND, -50000 * SECOND};
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (away); i++) {
+    World *world = world_new ();
+    gint64 k, distance = 0;
+
+    world->config.live = TRUE;
+    world->config.drift = KR_TIMELINE_DRIFT_FOLLOW;
+    set_up (world);
+    for (k = 0; k < 600 * 25; k++) {
+      gint64 arrival = 60000 * SECOND + k * FRAME, t = arrival + k * FRAME / 1000;
+      gint64 video = push (world, world->video, t, arrival);
+      gint64 audio = push (world, world->audio, t + away[i], arrival);
+
+      if (k == 0) {
+        g_assert_true (told (world, KR_TIMELINE_EVENT_UNRELATED_CLOCK));
+        distance = audio - video;
+      }
+      push (world, world->audio, t + away[i] + FRAME / 2, arrival + FRAME / 2);
+      g_assert_cmpint (ABS (audio - video - distance), <, MS);
+      g_assert_cmpint (ABS (video - arrival), <, 40 * MS);
+    }
+    world_free (world);
+  }
+}
+
 static void
 test_clock_step (void)
 {
@@ -409,6 +477,8 @@ main (int argc, char **argv)
   g_test_add_func ("/timeline/settle", test_settle);
   g_test_add_func ("/timeline/lag", test_lag);
   g_test_add_func ("/timeline/drift", test_drift);
+  g_test_add_func ("/timeline/follow-for-hours", test_follow_for_hours);
+  g_test_add_func ("/timeline/follow-unrelated-clock", test_follow_unrelated_clock);
   g_test_add_func ("/timeline/clock-step", test_clock_step);
   g_test_add_func ("/timeline/reports", test_reports);
   g_test_add_func ("/timeline/creator-leaves", test_creator_leaves);
