@@ -115,6 +115,7 @@ take_gap (KrTimestampRegen *self, KrRegenPad *pad, GstEvent *event)
   KrTimelineOut out;
   GstEvent *mapped;
   gint64 arrival, time;
+  gboolean monitor;
 
   gst_event_parse_gap (event, &timestamp, &duration);
   gst_event_parse_gap_flags (event, &flags);
@@ -122,12 +123,14 @@ take_gap (KrTimestampRegen *self, KrRegenPad *pad, GstEvent *event)
     return gst_pad_push_event (pad->src, event);
   g_mutex_lock (&self->lock);
   arrival = kr_regen_arrival (self);
-  time = kr_timeline_gap (pad->stream, (gint64)timestamp + pad->to_running,
-                          GST_CLOCK_TIME_IS_VALID (duration) ? (gint64)duration : 0, arrival,
-                          &out);
-  if (self->config.mode == KR_TIMELINE_MONITOR)
-    time = (gint64)timestamp;
+  monitor = self->config.mode == KR_TIMELINE_MONITOR;
+  time = kr_timeline_gap (
+      pad->stream, kr_regen_pad_to_running (pad, timestamp),
+      GST_CLOCK_TIME_IS_VALID (duration) ? (gint64)MIN (duration, (GstClockTime)G_MAXINT64) : 0,
+      arrival, &out);
   g_mutex_unlock (&self->lock);
+  if (monitor)
+    return gst_pad_push_event (pad->src, event);
   mapped = gst_event_new_gap ((GstClockTime)time, duration);
   gst_event_set_gap_flags (mapped, flags);
   gst_event_set_seqnum (mapped, gst_event_get_seqnum (event));
@@ -239,6 +242,23 @@ note_eos (KrTimestampRegen *self, KrRegenPad *pad)
   g_mutex_unlock (&self->lock);
 }
 
+/* What is not serialized may come while the pad is being released. */
+static gboolean
+push_downstream (KrTimestampRegen *self, KrRegenPad *pad, GstEvent *event)
+{
+  g_autoptr (GstPad) src = NULL;
+
+  g_mutex_lock (&self->lock);
+  if (pad->src != NULL)
+    src = gst_object_ref (pad->src);
+  g_mutex_unlock (&self->lock);
+  if (src == NULL) {
+    gst_event_unref (event);
+    return FALSE;
+  }
+  return gst_pad_push_event (src, event);
+}
+
 gboolean
 kr_regen_pad_sink_event (GstPad *sink, GstObject *parent, GstEvent *event)
 {
@@ -268,7 +288,7 @@ kr_regen_pad_sink_event (GstPad *sink, GstObject *parent, GstEvent *event)
   default:
     break;
   }
-  return gst_pad_push_event (pad->src, event);
+  return push_downstream (self, pad, event);
 }
 
 gboolean

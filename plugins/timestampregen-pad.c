@@ -10,8 +10,9 @@
 #define AUDIO_ALIGN_THRESHOLD (40 * GST_MSECOND)
 #define AUDIO_ALIGN_WAIT      GST_SECOND
 
-static gint64
-to_running (const KrRegenPad *pad, GstClockTime timestamp)
+/* Of a timestamp in upstream's segment; KR_TIME_NONE if it is none. */
+gint64
+kr_regen_pad_to_running (const KrRegenPad *pad, GstClockTime timestamp)
 {
   gint64 time;
 
@@ -38,8 +39,8 @@ duration_of (const KrRegenPad *pad, GstBuffer *buffer)
 static void
 read_buffer (KrRegenPad *pad, GstBuffer *buffer, gint64 arrival, KrTimelineIn *in)
 {
-  in->pts = to_running (pad, GST_BUFFER_PTS (buffer));
-  in->dts = to_running (pad, GST_BUFFER_DTS (buffer));
+  in->pts = kr_regen_pad_to_running (pad, GST_BUFFER_PTS (buffer));
+  in->dts = kr_regen_pad_to_running (pad, GST_BUFFER_DTS (buffer));
   in->arrival = arrival;
   in->duration = duration_of (pad, buffer);
   in->hint = pad->hint || GST_BUFFER_IS_DISCONT (buffer) ? KR_TIMELINE_HINT_DISCONT
@@ -51,7 +52,7 @@ read_buffer (KrRegenPad *pad, GstBuffer *buffer, gint64 arrival, KrTimelineIn *i
 static gboolean
 lacks_keyframe (KrTimestampRegen *self, KrRegenPad *pad, GstBuffer *buffer, KrTimelineOut *out)
 {
-  if (G_LIKELY (!self->wait_keyframe) ||
+  if (G_LIKELY (!self->wait_keyframe) || self->config.mode == KR_TIMELINE_MONITOR ||
       (pad->format.kind != KR_TIMELINE_VIDEO && pad->format.kind != KR_TIMELINE_REORDER))
     return FALSE;
   if (out->flags & KR_TIMELINE_OUT_NEW_SESSION)
@@ -167,7 +168,11 @@ push_corrected (KrTimestampRegen *self, KrRegenPad *pad, GstBuffer *buffer,
 static GstFlowReturn
 combine (KrTimestampRegen *self, KrRegenPad *pad, GstFlowReturn flow)
 {
-  if (G_LIKELY (flow == GST_FLOW_OK))
+  GstFlowReturn last = pad->flow;
+
+  pad->flow = flow;
+  /* That a pad works again the combiner has to know, too. */
+  if (G_LIKELY (flow == GST_FLOW_OK && last == GST_FLOW_OK))
     return flow;
   g_mutex_lock (&self->lock);
   flow = gst_flow_combiner_update_pad_flow (self->combiner, pad->src, flow);
@@ -331,6 +336,7 @@ kr_regen_pad_reset (KrRegenPad *pad)
   pad->to_running = 0;
   pad->n_segments = 0;
   pad->passthrough = pad->segment_sent = pad->hint = pad->discont = FALSE;
+  pad->flow = GST_FLOW_OK;
   gst_clear_buffer (&pad->previous);
   g_clear_pointer (&pad->align, gst_audio_stream_align_free);
 }

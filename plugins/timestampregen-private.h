@@ -34,6 +34,7 @@ typedef struct {
 typedef struct {
   GstPad *sink, *src; /* NULL once released */
   KrTimelineStream *stream;
+  guint number; /* in the pads' names */
   KrRegenFormat format;
   gboolean wait_keyframe; /* pass nothing until a keyframe comes */
 
@@ -45,6 +46,7 @@ typedef struct {
   gboolean segment_sent;
   gboolean hint;              /* a segment or a stream start came before the next buffer */
   gboolean discont;           /* buffers have been dropped before the next one */
+  GstFlowReturn flow;         /* of the last push */
   GstBuffer *previous;        /* CFR: the frame to repeat */
   GstAudioStreamAlign *align; /* CFR: raw audio */
 } KrRegenPad;
@@ -78,6 +80,7 @@ KrRegenPad *kr_regen_pad_new (KrTimestampRegen *self, const char *sink_name,
                               GstPadTemplate *src_template);
 void kr_regen_pad_unref (KrRegenPad *pad);
 void kr_regen_pad_reset (KrRegenPad *pad);
+gint64 kr_regen_pad_to_running (const KrRegenPad *pad, GstClockTime timestamp);
 
 /* timestampregen-event.c */
 gboolean kr_regen_pad_sink_event (GstPad *sink, GstObject *parent, GstEvent *event);

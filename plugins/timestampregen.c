@@ -401,7 +401,7 @@ choose_number (KrTimestampRegen *self, const char *name, guint *ret_number)
   if (!g_ascii_string_to_unsigned (name + 5, 10, 0, G_MAXUINT - 1, &number, NULL))
     return FALSE;
   for (item = self->pads; item != NULL; item = item->next)
-    if (g_strcmp0 (GST_PAD_NAME (((KrRegenPad *)item->data)->sink), name) == 0)
+    if (((KrRegenPad *)item->data)->number == number)
       return FALSE;
   *ret_number = (guint)number;
   return TRUE;
@@ -428,6 +428,7 @@ kr_timestamp_regen_request_new_pad (GstElement *element, GstPadTemplate *templat
   src_name = g_strdup_printf ("src_%u", number);
   pad = kr_regen_pad_new (self, sink_name, src_name, template,
                           gst_element_class_get_pad_template (class, "src_%u"));
+  pad->number = number;
   self->pads = g_list_append (self->pads, pad);
   gst_flow_combiner_add_pad (self->combiner, pad->src);
   g_mutex_unlock (&self->lock);
@@ -482,14 +483,27 @@ start_anew (KrTimestampRegen *self)
   g_mutex_unlock (&self->lock);
 }
 
+/* PLAYING again, running time goes on where it was: that is no step of the clock. */
+static void
+forget_watched_clock (KrTimestampRegen *self)
+{
+  g_mutex_lock (&self->lock);
+  self->watched_at = 0;
+  g_mutex_unlock (&self->lock);
+}
+
 static GstStateChangeReturn
 kr_timestamp_regen_change_state (GstElement *element, GstStateChange transition)
 {
-  GstStateChangeReturn result =
-      GST_ELEMENT_CLASS (kr_timestamp_regen_parent_class)->change_state (element, transition);
+  KrTimestampRegen *self = KR_TIMESTAMP_REGEN (element);
+  GstStateChangeReturn result;
 
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
+    forget_watched_clock (self);
+  result =
+      GST_ELEMENT_CLASS (kr_timestamp_regen_parent_class)->change_state (element, transition);
   if (result != GST_STATE_CHANGE_FAILURE && transition == GST_STATE_CHANGE_PAUSED_TO_READY)
-    start_anew (KR_TIMESTAMP_REGEN (element));
+    start_anew (self);
   return result;
 }
 

@@ -7,6 +7,8 @@
 #define ANCHOR_DISTANCE (2 * KR_SECOND)
 /* Streams further apart than this do not share a clock. */
 #define UNRELATED_DISTANCE (10 * KR_SECOND)
+/* How far ahead of the others a file's subtitles may be read. */
+#define READ_AHEAD (3600 * KR_SECOND)
 /* A buffer this early has taken a step back; less is rounding. */
 #define EARLY (5 * KR_MILLISECOND)
 /* Streams closer than this are at the same place. */
@@ -123,14 +125,43 @@ needs_anchor (gint64 t, gint64 arrival)
   return arrival != KR_TIME_NONE && ABS (kr_sub_saturated (t, arrival)) > ANCHOR_DISTANCE;
 }
 
-/* Where input time @t of a stream without a buffer yet would leave; nothing begins. */
-gint64
-kr_timeline_first_time (KrTimeline *timeline, gint64 t, gint64 arrival)
+/* Where @stream, of which nothing is expected, is at input time @t: by the newest epoch that
+ * brings it near the others, or near arrival without any. In a file whose clock has not jumped,
+ * subtitles may be read long before their picture. */
+static gint64
+map_freely (KrTimelineStream *stream, gint64 t, gint64 arrival, const KrEpoch **ret_epoch)
 {
+  KrEpochs *epochs = &stream->timeline->epochs;
+  gint64 position = KR_TIME_NONE, near = UNRELATED_DISTANCE, p;
+  guint i = epochs->n;
+
+  if (!stream->timeline->config.live && i == 1)
+    near = READ_AHEAD;
+  if (!kr_timeline_sibling_position (stream, &position) && arrival != KR_TIME_NONE)
+    position = kr_sub_saturated (arrival, stream->timeline->clock.baseline);
+  while (i-- > 0) {
+    p = kr_epoch_map (&epochs->list[i], t);
+    if (position != KR_TIME_NONE && ABS (kr_sub_saturated (p, position)) > near)
+      continue;
+    if (ret_epoch != NULL)
+      *ret_epoch = &epochs->list[i];
+    return p;
+  }
+  return MAX (position, stream->started ? stream->last : 0);
+}
+
+/* Where input time @t leaves while no buffer tells: of a stream without one yet, or of a sparse
+ * one. Nothing begins. */
+gint64
+kr_timeline_free_time (KrTimelineStream *stream, gint64 t, gint64 arrival)
+{
+  KrTimeline *timeline = stream->timeline;
   gint64 time = CLAMP (t, -KR_TIMELINE_LIMIT, KR_TIMELINE_LIMIT);
 
+  if (t == KR_TIME_NONE)
+    return MAX (stream->last, 0);
   if (timeline->epochs.n > 0)
-    time = kr_epoch_map (kr_epochs_newest (&timeline->epochs), time);
+    time = map_freely (stream, time, arrival, NULL);
   else if (needs_anchor (time, arrival))
     time = arrival;
   return MAX (time, 0);
@@ -278,32 +309,21 @@ kr_timeline_place (KrTimelineStream *stream, KrPush *push)
 void
 kr_timeline_place_sparse (KrTimelineStream *stream, KrPush *push)
 {
-  KrEpochs *epochs = &stream->timeline->epochs;
-  guint i = epochs->n;
-  gint64 position;
+  const KrEpoch *epoch = NULL;
 
-  if (push->t == KR_TIME_NONE || i == 0) {
+  if (push->t == KR_TIME_NONE || stream->timeline->epochs.n == 0) {
     kr_timeline_place (stream, push);
     return;
   }
-  if (!kr_timeline_sibling_position (stream, &position))
-    position = push->arrival != KR_TIME_NONE
-                   ? kr_sub_saturated (push->arrival, stream->timeline->clock.baseline)
-                   : KR_TIME_NONE;
-  while (i-- > 0) {
-    KrEpoch *epoch = &epochs->list[i];
-
-    push->p = kr_epoch_map (epoch, push->t);
-    if (position != KR_TIME_NONE &&
-        ABS (kr_sub_saturated (push->p, position)) > UNRELATED_DISTANCE)
-      continue;
-    if (stream->started && stream->epoch != epoch->number)
-      push->out->flags |= KR_TIMELINE_OUT_DISCONT;
-    stream->epoch = epoch->number;
+  push->p = map_freely (stream, push->t, push->arrival, &epoch);
+  if (epoch == NULL) {
+    stream->stats.outliers++;
+    extrapolate (push, push->p);
     return;
   }
-  stream->stats.outliers++;
-  extrapolate (push, MAX (position, stream->started ? stream->last : 0));
+  if (stream->started && stream->epoch != epoch->number)
+    push->out->flags |= KR_TIMELINE_OUT_DISCONT;
+  stream->epoch = epoch->number;
 }
 
 /* Smooths arrivals into stamps: each buffer moves by at most a sixteenth of its error and a
@@ -324,7 +344,8 @@ kr_timeline_place_by_arrival (KrTimelineStream *stream, KrPush *push)
   target = push->arrival;
   push->p = target;
   push->corrected = TRUE;
-  if (!stream->started)
+  /* Nothing to smooth by before a duration is known. */
+  if (!stream->started || push->duration == 0 || stream->last_duration == 0)
     return;
 
   expected = stream->last + stream->last_duration;

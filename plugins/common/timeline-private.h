@@ -42,6 +42,8 @@ struct _KrTimelineStream {
   KrTimelineKind kind;
   gint64 duration; /* of the format, 0 = unknown */
   gint64 measured; /* last plausible distance of two stamps, 0 = none yet */
+  gint64 interval; /* of arrivals, on average; KR_TIMELINE_ARRIVAL only */
+  gint n_arrivals; /* in that average */
 
   gboolean started;   /* has output */
   gboolean eos;       /* does not count as a sibling */
@@ -108,7 +110,7 @@ void kr_timeline_read_stamps (KrTimelineStream *stream, const KrTimelineIn *in, 
 void kr_timeline_place (KrTimelineStream *stream, KrPush *push);
 void kr_timeline_place_sparse (KrTimelineStream *stream, KrPush *push);
 void kr_timeline_place_by_arrival (KrTimelineStream *stream, KrPush *push);
-gint64 kr_timeline_first_time (KrTimeline *timeline, gint64 t, gint64 arrival);
+gint64 kr_timeline_free_time (KrTimelineStream *stream, gint64 t, gint64 arrival);
 void kr_timeline_make_room (KrTimeline *timeline, guint from);
 void kr_timeline_drop_candidate (KrTimelineStream *stream);
 gboolean kr_timeline_sibling_position (KrTimelineStream *stream, gint64 *ret_position);

@@ -27,7 +27,9 @@ duration_of (const KrTimelineStream *stream, gint64 given)
 {
   if (is_duration (given))
     return given;
-  return stream->duration > 0 ? stream->duration : stream->measured;
+  if (stream->duration > 0)
+    return stream->duration;
+  return stream->measured > 0 ? stream->measured : stream->interval;
 }
 
 /* Pictures of a stream that usually has DTS. What is missing is the expected one, unless the

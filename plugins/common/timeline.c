@@ -15,6 +15,8 @@
 #define AUDIO_DECAY_DIVISOR 200
 /* Distances up to this can be the duration of a buffer. */
 #define MAX_MEASURED KR_SECOND
+/* Their average is that of about so many. */
+#define ARRIVALS 256
 /* At most one message of a kind per stream in this time. */
 #define REPORT_INTERVAL KR_SECOND
 /**
@@ -79,7 +81,8 @@ forget (KrTimelineStream *stream)
   stream->extra = stream->residual = 0;
   stream->last = stream->last_duration = stream->last_out = 0;
   stream->last_t = stream->last_arrival = stream->any_arrival = KR_TIME_NONE;
-  stream->last_off = stream->early = 0;
+  stream->last_off = stream->early = stream->interval = 0;
+  stream->n_arrivals = 0;
   stream->n_without_dts = G_MAXUINT;
   stream->frames.anchored = FALSE;
   kr_dts_init (&stream->dts);
@@ -321,6 +324,21 @@ write_stamps (KrTimelineStream *stream, KrPush *push)
   stream->last_out = push->has_dts ? stamp : out->pts;
 }
 
+/* What comes in bursts comes at an average interval. */
+static void
+measure_arrival (KrTimelineStream *stream, const KrPush *push)
+{
+  gint64 step;
+
+  if (push->arrival == KR_TIME_NONE || stream->any_arrival == KR_TIME_NONE)
+    return;
+  step = push->arrival - stream->any_arrival;
+  if (step < 0 || step > MAX_MEASURED)
+    return;
+  stream->n_arrivals = MIN (stream->n_arrivals + 1, ARRIVALS);
+  stream->interval += (step - stream->interval) / stream->n_arrivals;
+}
+
 static void
 measure_duration (KrTimelineStream *stream, const KrPush *push)
 {
@@ -337,10 +355,12 @@ static void
 remember (KrTimelineStream *stream, KrPush *push, const KrTimelineIn *in)
 {
   gboolean believed = push->t != KR_TIME_NONE && !push->extrapolated;
+  gboolean by_arrival = stream->timeline->config.mode == KR_TIMELINE_ARRIVAL;
 
-  if (believed && push->arrival != KR_TIME_NONE &&
-      stream->timeline->config.mode != KR_TIMELINE_ARRIVAL)
+  if (believed && push->arrival != KR_TIME_NONE && !by_arrival)
     kr_timeline_watch_arrival (stream, push);
+  if (by_arrival)
+    measure_arrival (stream, push);
   if (believed) {
     measure_duration (stream, push);
     stream->last_t = push->t;
@@ -459,8 +479,8 @@ kr_timeline_gap (KrTimelineStream *stream, gint64 t, gint64 duration, gint64 arr
   out->n_events = 0;
   out->repeat = 0;
   duration = CLAMP (duration, 0, KR_TIMELINE_LIMIT);
-  if (!stream->started || timeline->epochs.n == 0)
-    return kr_timeline_first_time (timeline, t, push.arrival);
+  if (!stream->started || timeline->epochs.n == 0 || stream->kind == KR_TIMELINE_SPARSE)
+    return kr_timeline_free_time (stream, t, push.arrival);
   epoch = kr_epochs_find (&timeline->epochs, stream->epoch);
   expected = kr_add_saturated (stream->last, stream->last_duration);
   push.p = expected;

@@ -320,6 +320,28 @@ test_follow_unrelated_clock (void)
   }
 }
 
+/* 25 pictures a second come in threes, without stamps, and nobody knows how long one lasts. */
+static void
+test_arrival_alone (void)
+{
+  World *world = world_new ();
+  gint64 k, last = 0;
+
+  world->config.mode = KR_TIMELINE_ARRIVAL;
+  set_up (world);
+  kr_timeline_stream_set_format (world->video, KR_TIMELINE_VIDEO, 0, 0, 1);
+  for (k = 0; k < 1500; k++) {
+    gint64 arrival = SECOND + k / 3 * 3 * FRAME;
+    gint64 out = push (world, world->video, NONE, arrival);
+
+    g_assert_cmpint (ABS (out - arrival), <, 4 * FRAME);
+    if (k > 150)
+      g_assert_cmpint (ABS (out - last - FRAME), <, 20 * MS);
+    last = out;
+  }
+  world_free (world);
+}
+
 static void
 test_clock_step (void)
 {
@@ -479,6 +501,7 @@ main (int argc, char **argv)
   g_test_add_func ("/timeline/drift", test_drift);
   g_test_add_func ("/timeline/follow-for-hours", test_follow_for_hours);
   g_test_add_func ("/timeline/follow-unrelated-clock", test_follow_unrelated_clock);
+  g_test_add_func ("/timeline/arrival-alone", test_arrival_alone);
   g_test_add_func ("/timeline/clock-step", test_clock_step);
   g_test_add_func ("/timeline/reports", test_reports);
   g_test_add_func ("/timeline/creator-leaves", test_creator_leaves);

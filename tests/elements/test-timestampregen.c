@@ -485,6 +485,7 @@ test_pads (void)
   g_assert_cmpstr (GST_PAD_NAME (sixth), ==, "sink_6");
   g_assert_cmpuint (element->numsrcpads, ==, 3);
   g_assert_null (gst_element_request_pad_simple (element, "sink_x"));
+  g_assert_null (gst_element_request_pad_simple (element, "sink_05"));
   src = gst_element_get_static_pad (element, "src_5");
   g_assert_nonnull (src);
   gst_element_release_request_pad (element, fifth);
@@ -559,10 +560,75 @@ test_flows_are_combined (void)
   gst_pad_unlink (src_one, one->sinkpad);
   g_assert_cmpint (gst_harness_push (one, make_buffer (80 * GST_MSECOND, 40 * GST_MSECOND)), ==,
                    GST_FLOW_NOT_LINKED);
+  /* One of them works again: the other one alone is no reason to stop. */
+  g_assert_cmpint (gst_pad_link (src_one, one->sinkpad), ==, GST_PAD_LINK_OK);
+  g_assert_cmpint (gst_harness_push (one, make_buffer (120 * GST_MSECOND, 40 * GST_MSECOND)),
+                   ==, GST_FLOW_OK);
+  g_assert_cmpint (gst_harness_push (two, make_buffer (60 * GST_MSECOND, 20 * GST_MSECOND)), ==,
+                   GST_FLOW_OK);
   gst_object_unref (src_one);
   gst_object_unref (src_two);
   gst_harness_teardown (two);
   gst_harness_teardown (one);
+}
+
+typedef struct {
+  GstPad *pad; /* pushes into the element */
+  gint stop;
+} Pusher;
+
+static gpointer
+push_buffers (gpointer data)
+{
+  Pusher *pusher = data;
+  GstClockTime time = 0;
+
+  while (!g_atomic_int_get (&pusher->stop) &&
+         gst_pad_push (pusher->pad, make_buffer (time, GST_MSECOND)) == GST_FLOW_OK)
+    time += GST_MSECOND;
+  return NULL;
+}
+
+static gpointer
+push_events (gpointer data)
+{
+  Pusher *pusher = data;
+
+  while (!g_atomic_int_get (&pusher->stop))
+    gst_pad_push_event (pusher->pad, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
+                                                           gst_structure_new_empty ("any")));
+  return NULL;
+}
+
+/* A pad goes while buffers and events that wait for nobody are on their way through it. */
+static void
+test_release_under_load (void)
+{
+  GstHarness *harness = new_harness (VP8_CAPS, "live", 2, NULL);
+  guint round;
+
+  push_times (harness, 0, 2, 40 * GST_MSECOND);
+  for (round = 0; round < 100; round++) {
+    GstHarness *other = gst_harness_new_with_element (harness->element, "sink_1", "src_1");
+    GstPad *sink = gst_pad_get_peer (other->srcpad);
+    Pusher pusher = {.pad = other->srcpad};
+    GThread *buffers, *events;
+
+    gst_harness_set_drop_buffers (other, TRUE);
+    gst_harness_set_src_caps_str (other, AUDIO_CAPS);
+    buffers = g_thread_new ("buffers", push_buffers, &pusher);
+    events = g_thread_new ("events", push_events, &pusher);
+    while (gst_harness_buffers_received (other) < 3)
+      g_thread_yield ();
+    gst_element_release_request_pad (harness->element, sink);
+    g_atomic_int_set (&pusher.stop, TRUE);
+    g_thread_join (buffers);
+    g_thread_join (events);
+    gst_object_unref (sink);
+    gst_harness_teardown (other);
+  }
+  g_assert_cmpuint (harness->element->numsinkpads, ==, 1);
+  gst_harness_teardown (harness);
 }
 
 static void
@@ -701,6 +767,43 @@ step_clock_init (StepClock *clock)
 }
 
 static void
+check_gap (GstHarness *harness, GstClockTime in, GstClockTime out)
+{
+  g_autoptr (GstEvent) event = NULL;
+  GstClockTime time, duration;
+
+  while ((event = gst_harness_try_pull_event (harness)) != NULL)
+    gst_event_unref (g_steal_pointer (&event));
+  g_assert_true (gst_harness_push_event (harness, gst_event_new_gap (in, 20 * GST_MSECOND)));
+  event = gst_harness_pull_event (harness);
+  g_assert_cmpint (GST_EVENT_TYPE (event), ==, GST_EVENT_GAP);
+  gst_event_parse_gap (event, &time, &duration);
+  g_assert_cmpuint (time, ==, out);
+  g_assert_cmpuint (duration, ==, 20 * GST_MSECOND);
+}
+
+/* GAP events follow the map, even one that no clock could tell; `monitor` leaves them alone. */
+static void
+test_gap (void)
+{
+  const GstClockTime hour = 3600 * GST_SECOND, mad = G_MAXUINT64 - 2;
+  GstHarness *corrects = new_harness (VP8_CAPS, "live", 2, NULL);
+  GstHarness *monitors = new_harness (VP8_CAPS, "live", 2, "mode", 1, NULL);
+
+  push_times (corrects, 0, 2, 40 * GST_MSECOND);
+  gst_harness_push (corrects, make_buffer (hour, 40 * GST_MSECOND));
+  gst_harness_push (corrects, make_buffer (hour + 40 * GST_MSECOND, 40 * GST_MSECOND));
+  gst_harness_push (corrects, make_buffer (hour + 80 * GST_MSECOND, 40 * GST_MSECOND));
+  check_gap (corrects, hour + 120 * GST_MSECOND, 200 * GST_MSECOND);
+  check_gap (corrects, mad, 220 * GST_MSECOND);
+  push_times (monitors, 0, 2, 40 * GST_MSECOND);
+  check_gap (monitors, hour, hour);
+  check_gap (monitors, mad, mad);
+  gst_harness_teardown (corrects);
+  gst_harness_teardown (monitors);
+}
+
+static void
 test_clock_step (void)
 {
   GstHarness *harness = new_harness (VP8_CAPS, "live", 1, NULL);
@@ -787,6 +890,8 @@ main (int argc, char **argv)
   g_test_add_func ("/timestampregen/pads", test_pads);
   g_test_add_func ("/timestampregen/pads-while-running", test_pads_while_running);
   g_test_add_func ("/timestampregen/flows-are-combined", test_flows_are_combined);
+  g_test_add_func ("/timestampregen/release-under-load", test_release_under_load);
+  g_test_add_func ("/timestampregen/gap", test_gap);
   g_test_add_func ("/timestampregen/wait-keyframe", test_wait_keyframe);
   g_test_add_func ("/timestampregen/cfr-repeats", test_cfr_repeats);
   g_test_add_func ("/timestampregen/cfr-framerate", test_cfr_framerate);
