@@ -123,9 +123,10 @@ lateness (const KrTimeline *timeline, gint64 arrival, gint64 out)
 
 /* Arrival vouches for a gap. A demuxer or decoder that keeps each buffer until the next one
  * comes lets go of the last one from before an outage together with the first one after it: the
- * time between the two says nothing then, but the first was late and the second is in time. */
+ * time between the two says nothing then, but the first was late and the second is in time, or
+ * as good as: pieces of sound that come as a block are late by what they hold. */
 static gboolean
-arrival_agrees (const KrTimelineStream *stream, const KrPush *push)
+arrival_agrees (const KrTimelineStream *stream, const KrPush *push, gint64 gap)
 {
   const KrTimeline *timeline = stream->timeline;
   gint64 difference;
@@ -138,7 +139,7 @@ arrival_agrees (const KrTimelineStream *stream, const KrPush *push)
     return TRUE;
   return timeline->clock.known &&
          lateness (timeline, stream->last_arrival, stream->last) > CLOCKS_AGREE &&
-         ABS (lateness (timeline, push->arrival, push->p)) <= CLOCKS_AGREE;
+         ABS (lateness (timeline, push->arrival, push->p)) <= MAX (CLOCKS_AGREE, gap / 4);
 }
 
 /* c: what is missing has been lost: the second clock, arrival or a sibling, says so too. */
@@ -149,7 +150,7 @@ keep_gap (KrTimelineStream *stream, KrPush *push, gint64 expected)
 
   if (gap <= 0 || stream->timeline->config.gap_policy != KR_TIMELINE_GAP_KEEP)
     return FALSE;
-  if (!arrival_agrees (stream, push) && !sibling_is_near (stream, push->p))
+  if (!arrival_agrees (stream, push, gap) && !sibling_is_near (stream, push->p))
     return FALSE;
   stream->stats.gaps++;
   stream->stats.gap_ns += (guint64)gap;
@@ -347,6 +348,13 @@ count_loose (const KrTimelineStream *stream, const KrPush *push)
 }
 
 static void
+put_as_expected (KrPush *push, gint64 expected)
+{
+  push->p = expected;
+  push->extrapolated = TRUE;
+}
+
+static void
 note_candidate (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
   KrCandidate *candidate = &stream->candidate;
@@ -366,6 +374,46 @@ note_candidate (KrTimelineStream *stream, KrPush *push, gint64 expected)
   candidate->n_loose = n_loose;
   candidate->t = push->t;
   candidate->arrival = push->arrival;
+}
+
+/* Behind a loss a decoder lets go of pictures that it had no place for, all with the stamp of
+ * the last one. That is no jump: the first of them is put where the next picture belongs, the
+ * others go. So many can be in its hands at a time; a stamp that stands still for longer is a
+ * fault. */
+#define MAX_REPEATED 16
+
+static gboolean
+drop_repeated (KrTimelineStream *stream, KrPush *push, gint64 expected)
+{
+  gint64 step = kr_sub_saturated (push->t, stream->last_t);
+
+  if (stream->kind != KR_TIMELINE_RAW_VIDEO || stream->last_t == KR_TIME_NONE ||
+      ABS (step) >= KR_TIMELINE_TICK || stream->candidate.n > MAX_REPEATED)
+    return FALSE;
+  if (stream->candidate.n > 0) {
+    stream->candidate.n++;
+    push->out->flags |= KR_TIMELINE_OUT_DROP;
+    return TRUE;
+  }
+  note_candidate (stream, push, expected);
+  put_as_expected (push, expected);
+  return TRUE;
+}
+
+/* The picture that belongs where a repeated one was put cannot follow it, nor could any other
+ * after that; but it follows the last one that was believed. It takes its place, and the map
+ * stands. */
+static gboolean
+take_back_place (KrTimelineStream *stream, KrPush *push)
+{
+  gint64 step = kr_sub_saturated (push->t, stream->last_t);
+
+  if (stream->kind != KR_TIMELINE_RAW_VIDEO || stream->candidate.n == 0 ||
+      stream->last_t == KR_TIME_NONE || push->p > stream->last || step < KR_TIMELINE_TICK ||
+      step > 2 * push->duration || kr_sub_saturated (stream->last, push->p) > push->duration)
+    return FALSE;
+  kr_timeline_drop_candidate (stream);
+  return TRUE;
 }
 
 static gboolean
@@ -449,7 +497,8 @@ kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expected)
 {
   if (join_sibling (stream, push, expected) || undo_wrap (stream, push, expected) ||
       keep_gap (stream, push, expected) || return_to_older (stream, push, expected) ||
-      drop_early (stream, push, expected))
+      drop_early (stream, push, expected) || drop_repeated (stream, push, expected) ||
+      take_back_place (stream, push))
     return;
   note_candidate (stream, push, expected);
   if (is_confirmed (stream, push)) {
@@ -457,8 +506,7 @@ kr_timeline_classify (KrTimelineStream *stream, KrPush *push, gint64 expected)
       begin_session (stream, push, expected);
     return;
   }
-  push->p = expected;
-  push->extrapolated = TRUE;
+  put_as_expected (push, expected);
 }
 
 /* The older epoch in which siblings have gone on long enough, or NULL. */

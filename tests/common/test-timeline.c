@@ -488,6 +488,82 @@ test_many_restarts (void)
   world_free (world);
 }
 
+/* Behind a loss a decoder gives out pictures that all have the stamp of the last one. The map
+ * stands: what follows is where its stamps say. */
+static void
+test_repeated_pictures (void)
+{
+  guint repeated;
+
+  for (repeated = 1; repeated <= 4; repeated++) {
+    World *world = world_new ();
+    guint i;
+
+    set_up (world);
+    kr_timeline_stream_set_format (world->video, KR_TIMELINE_RAW_VIDEO, FRAME, 25, 1);
+    push (world, world->video, 0, NONE);
+    push (world, world->video, FRAME, NONE);
+    for (i = 0; i < repeated; i++) {
+      gint64 pts = push (world, world->video, FRAME, NONE);
+
+      g_assert_cmpint ((world->out.flags & KR_TIMELINE_OUT_DROP) != 0, ==, i > 0);
+      g_assert_true (i > 0 || pts == 2 * FRAME);
+      g_assert_cmpuint (world->out.n_events, ==, 0);
+    }
+    /* Its place is taken: it is next to it, and the one after that is exact. */
+    g_assert_cmpint (push (world, world->video, 2 * FRAME, NONE), <, 2 * FRAME + MS);
+    g_assert_cmpuint (world->out.n_events, ==, 0);
+    for (i = 3; i < 10; i++)
+      g_assert_cmpint (push (world, world->video, i * FRAME, NONE), ==, i * FRAME);
+    world_free (world);
+  }
+}
+
+/* But a stamp that stands still for good is a fault: pictures go on. */
+static void
+test_frozen_stamp (void)
+{
+  World *world = world_new ();
+  guint passed = 0, i;
+
+  set_up (world);
+  kr_timeline_stream_set_format (world->video, KR_TIMELINE_RAW_VIDEO, FRAME, 25, 1);
+  push (world, world->video, 0, NONE);
+  for (i = 0; i < 200; i++) {
+    push (world, world->video, FRAME, NONE);
+    passed += (world->out.flags & KR_TIMELINE_OUT_DROP) == 0;
+  }
+  g_assert_cmpuint (passed, >, 20);
+  world_free (world);
+}
+
+/* Sound that comes as a block is late by what it holds. The last block from before an outage is
+ * let go of with the first one after it: the time between is real all the same. */
+static void
+test_late_block_after_outage (void)
+{
+  const gint64 late[] = {100 * MS, 600 * MS, SECOND};
+  guint i, k;
+
+  for (i = 0; i < G_N_ELEMENTS (late); i++) {
+    World *world = world_new ();
+
+    world->config.live = TRUE;
+    set_up (world);
+    for (k = 0; k < 100; k++)
+      push (world, world->video, k * FRAME, k * FRAME);
+    for (k = 0; k < 180; k++)
+      push (world, world->audio, k * FRAME / 2, k * FRAME / 2 + 300 * MS);
+    /* Ten more that the demuxer had kept, five seconds late; the next is in time, nearly. */
+    for (; k < 190; k++)
+      push (world, world->audio, k * FRAME / 2, 9 * SECOND);
+    push (world, world->audio, 9 * SECOND - late[i], 9 * SECOND);
+    g_assert_true (told (world, KR_TIMELINE_EVENT_GAP));
+    g_assert_cmpint (world->out.pts, ==, 9 * SECOND - late[i]);
+    world_free (world);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -509,5 +585,8 @@ main (int argc, char **argv)
   g_test_add_func ("/timeline/flush", test_flush);
   g_test_add_func ("/timeline/day-of-wraps", test_day_of_wraps);
   g_test_add_func ("/timeline/many-restarts", test_many_restarts);
+  g_test_add_func ("/timeline/repeated-pictures", test_repeated_pictures);
+  g_test_add_func ("/timeline/frozen-stamp", test_frozen_stamp);
+  g_test_add_func ("/timeline/late-block", test_late_block_after_outage);
   return g_test_run ();
 }
