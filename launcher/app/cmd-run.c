@@ -182,6 +182,8 @@ on_snapshot (KrLauncher *launcher, KrSnapshot *snapshot, gpointer data)
   if (run->status != NULL)
     kr_status_service_publish (run->status, snapshot, &figures);
   kr_service_manager_take_snapshot (run->manager, snapshot);
+  if (run->control != NULL)
+    kr_control_update (run->control, snapshot);
 }
 
 static void

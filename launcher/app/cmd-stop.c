@@ -8,8 +8,6 @@
 #include "launcher/app/supervisors.h"
 #include "launcher/services/control-client.h"
 
-#define LOOK_EVERY_US (200 * G_TIME_SPAN_MILLISECOND)
-
 typedef struct {
   gboolean no_wait;
   char *runtime_dir;
@@ -37,40 +35,39 @@ files_of (const Options *options, const KrRunning *running)
   return words;
 }
 
-static gboolean
-has_ended (JsonObject *file)
+static void
+on_progress (const char *file, const char *text, gpointer data)
 {
-  const char *state = json_object_get_string_member_with_default (file, "state", "");
-
-  return strcmp (state, "stopped") == 0 || strcmp (state, "gave-up") == 0;
 }
 
-/* Whether a supervisor still has something to do for us. */
-static gboolean
-is_at_it (const KrRunning *running, GPtrArray *words)
+/* Silent where all is as it should be. */
+static void
+on_result (const char *file, int code, const char *text, gpointer data)
 {
-  g_autoptr (JsonNode) answer = kr_control_ask (running->path, "status", NULL, NULL);
-  JsonObject *object = answer != NULL ? json_node_get_object (answer) : NULL;
-  JsonNode *status = object != NULL ? json_object_get_member (object, "status") : NULL;
-  KrRunning now = {.status = status};
-  JsonArray *files;
-
-  if (status == NULL || !JSON_NODE_HOLDS_OBJECT (status))
-    return FALSE; /* it is gone */
-  files = kr_running_files (&now);
-  if (words->len == 1)
-    return TRUE; /* all of it is to go */
-  for (guint i = 0; files != NULL && i < json_array_get_length (files); i++) {
-    JsonObject *file = json_array_get_object_element (files, i);
-
-    for (guint k = 0; words->pdata[k] != NULL; k++)
-      if (kr_running_is_file (file, words->pdata[k]) && !has_ended (file))
-        return TRUE;
-  }
-  return FALSE;
+  if (code != KR_EXIT_OK)
+    kr_command_error (code, NULL, "%s: %s", file, text);
 }
 
 /* The supervisor keeps its deadlines, so this comes to an end. */
+static int
+stop_and_wait (const KrRunning *running, const char *const *words)
+{
+  static const KrControlListener listener = {on_progress, on_result};
+  g_autofree char *text = NULL;
+  g_autoptr (GError) error = NULL;
+  int code = kr_control_stop (running->path, words, &listener, NULL, &text, &error);
+
+  if (code < 0)
+    return kr_command_error (
+        KR_EXIT_TEMP_FAIL,
+        "its log says what became of the files, keeprolling status whether "
+        "it still runs",
+        "not known whether all was stopped in good order: %s", error->message);
+  if (text != NULL && *text != '\0')
+    return kr_command_error (code, NULL, "%s", text);
+  return code;
+}
+
 static int
 stop_one (const Options *options, const KrRunning *running)
 {
@@ -80,11 +77,11 @@ stop_one (const Options *options, const KrRunning *running)
 
   if (options->files != NULL && words->len == 1)
     return KR_EXIT_OK; /* it has none of them */
+  if (!options->no_wait)
+    return stop_and_wait (running, (const char *const *)words->pdata);
   answer = kr_control_ask (running->path, "stop", (const char *const *)words->pdata, &error);
   if (answer == NULL)
     return kr_command_error (KR_EXIT_TEMP_FAIL, NULL, "%s", error->message);
-  while (!options->no_wait && is_at_it (running, words))
-    g_usleep (LOOK_EVERY_US);
   return KR_EXIT_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 
 #include "launcher/app/log.h"
+#include "launcher/app/stop-watch.h"
 #include "launcher/core/nearest.h"
 #include "launcher/core/pipeline-file.h"
 #include "launcher/services/control-socket.h"
@@ -14,6 +15,7 @@ struct _KrControl {
   KrLauncher *launcher;
   KrReloader *reloader;
   KrControlSocket *socket; /* NULL = there is none */
+  KrStopWatch *stops;
 };
 
 static KrSnapshot *
@@ -67,7 +69,7 @@ stop_all (KrControl *control)
 }
 
 static gboolean
-on_stop (const char *const *files, GError **error, gpointer data)
+on_stop (const char *const *files, KrControlReply *reply, GError **error, gpointer data)
 {
   KrControl *control = data;
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
@@ -91,6 +93,8 @@ on_stop (const char *const *files, GError **error, gpointer data)
             "told to stop by keeprolling stop: finishing the file; the others go on");
     kr_launcher_stop_file (control->launcher, names->pdata[i]);
   }
+  if (reply != NULL)
+    kr_stop_watch_add (control->stops, g_steal_pointer (&names), reply);
   return TRUE;
 }
 
@@ -153,6 +157,7 @@ kr_control_new (const char *runtime_dir, KrLauncher *launcher, KrReloader *reloa
 
   control->launcher = launcher;
   control->reloader = reloader;
+  control->stops = kr_stop_watch_new ();
   control->socket = kr_control_socket_new (
       runtime_dir, kr_launcher_get_snapshot (launcher)->instance, &callbacks, control, &error);
   if (control->socket == NULL)
@@ -165,10 +170,18 @@ kr_control_new (const char *runtime_dir, KrLauncher *launcher, KrReloader *reloa
 }
 
 void
+kr_control_update (KrControl *control, const KrSnapshot *snapshot)
+{
+  kr_stop_watch_update (control->stops, snapshot);
+}
+
+void
 kr_control_free (KrControl *control)
 {
   if (control == NULL)
     return;
+  kr_control_update (control, kr_launcher_get_snapshot (control->launcher));
+  kr_stop_watch_free (control->stops);
   kr_control_socket_free (control->socket);
   g_free (control);
 }

@@ -14,6 +14,8 @@ typedef struct _KrControl KrControl;
  * here. Main thread. */
 KrControl *kr_control_new (const char *runtime_dir, KrLauncher *launcher, KrReloader *reloader);
 void kr_control_free (KrControl *control);
+/* With each snapshot. */
+void kr_control_update (KrControl *control, const KrSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrControl, kr_control_free)
 
 G_END_DECLS

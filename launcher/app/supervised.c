@@ -930,6 +930,7 @@ kr_supervised_start (KrSupervised *supervised)
 {
   KrSupervisorEvent event = {.type = KR_SUPERVISOR_EVENT_START};
 
+  supervised->had_to_kill = FALSE;
   arm_look (supervised);
   kr_supervised_send (supervised, &event);
 }
@@ -1024,6 +1025,8 @@ kr_supervised_take_snapshot (const KrSupervised *s)
   if (s->machine.state == KR_SUPERVISOR_BACKOFF)
     snapshot->next_start_utc_us = s->machine.deadline + to_utc;
   snapshot->exit_code = s->machine.exit_code;
+  snapshot->is_final = kr_supervised_is_final (s);
+  snapshot->killed = s->had_to_kill;
   snapshot->consecutive_bad = s->machine.bad;
   snapshot->threshold = s->machine.policy.threshold;
   snapshot->verdict = s->verdict;

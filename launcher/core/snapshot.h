@@ -81,6 +81,8 @@ typedef struct {
   gint64 since_utc_us;      /* of the state */
   gint64 next_start_utc_us; /* 0 unless in back-off */
   int exit_code;            /* of a worker that ended for good; 0 */
+  gboolean is_final;        /* ended, and its files are finished as far as they can be */
+  gboolean killed;          /* the last stop had to kill a worker */
   guint consecutive_bad;    /* verdicts */
   guint threshold;
   KrHealthVerdict verdict;

@@ -277,6 +277,21 @@ hear_out (int fd, const char *path, const KrControlListener *listener, gpointer 
   }
 }
 
+static int
+converse (const char *path, const char *request, const KrControlListener *listener,
+          gpointer data, char **ret_text, GError **error)
+{
+  int fd = connect_patiently (path, error);
+  int code = -1;
+
+  if (fd < 0)
+    return -1;
+  if (send_request (fd, path, request, error))
+    code = hear_out (fd, path, listener, data, ret_text, error);
+  close (fd);
+  return code;
+}
+
 int
 kr_control_reload (const char *path, const char *const *files, gboolean all, gboolean in_turn,
                    const KrControlListener *listener, gpointer data, char **ret_text,
@@ -284,19 +299,22 @@ kr_control_reload (const char *path, const char *const *files, gboolean all, gbo
 {
   const char *flags[3] = {NULL};
   g_autofree char *request = NULL;
-  int fd = connect_patiently (path, error);
-  int code = -1;
   guint n = 0;
 
-  if (fd < 0)
-    return -1;
   if (all)
     flags[n++] = "all";
   if (in_turn)
     flags[n++] = "in_turn";
   request = make_request ("reload", files, flags);
-  if (send_request (fd, path, request, error))
-    code = hear_out (fd, path, listener, data, ret_text, error);
-  close (fd);
-  return code;
+  return converse (path, request, listener, data, ret_text, error);
+}
+
+int
+kr_control_stop (const char *path, const char *const *files, const KrControlListener *listener,
+                 gpointer data, char **ret_text, GError **error)
+{
+  static const char *const flags[] = {"wait", NULL};
+  g_autofree char *request = make_request ("stop", files, flags);
+
+  return converse (path, request, listener, data, ret_text, error);
 }

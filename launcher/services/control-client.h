@@ -40,7 +40,7 @@ GPtrArray *kr_control_find (const char *folder);
 JsonNode *kr_control_ask (const char *path, const char *command, const char *const *files,
                           GError **error);
 
-/* What is heard of a reload. @file: "" = none in particular. */
+/* What is heard of a reload or a stop. @file: "" = none in particular. */
 typedef struct {
   void (*progress) (const char *file, const char *text, gpointer data);
   void (*result) (const char *file, int code, const char *text, gpointer data);
@@ -64,5 +64,22 @@ typedef struct {
 int kr_control_reload (const char *path, const char *const *files, gboolean all,
                        gboolean in_turn, const KrControlListener *listener, gpointer data,
                        char **ret_text, GError **error);
+
+/**
+ * kr_control_stop:
+ * @path: of a socket
+ * @files: (array zero-terminated=1): names or paths, empty = all
+ * @listener: static
+ * @data: for the listener
+ * @ret_text: (out) (transfer full): what people should know besides the results
+ * @error: as kr_control_ask()
+ *
+ * Ends them in good order, and waits for the end as kr_control_reload() does.
+ *
+ * Returns: an exit code, or -1 and @error
+ */
+int kr_control_stop (const char *path, const char *const *files,
+                     const KrControlListener *listener, gpointer data, char **ret_text,
+                     GError **error);
 
 G_END_DECLS

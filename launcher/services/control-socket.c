@@ -128,21 +128,6 @@ take_files (Client *client, JsonObject *request)
   return g_steal_pointer (&files);
 }
 
-static void
-handle_stop (Client *client, JsonObject *request)
-{
-  KrControlSocket *control = client->control;
-  g_autoptr (GPtrArray) files = take_files (client, request);
-  g_autoptr (GError) error = NULL;
-
-  if (files == NULL)
-    return;
-  if (control->callbacks->stop ((const char *const *)files->pdata, &error, control->data))
-    g_string_append (client->out, "{\"ok\":true}\n");
-  else
-    answer_error (client, error->message);
-}
-
 static gboolean
 take_flag (JsonObject *request, const char *name)
 {
@@ -150,6 +135,46 @@ take_flag (JsonObject *request, const char *name)
 
   return node != NULL && json_node_get_value_type (node) == G_TYPE_BOOLEAN &&
          json_node_get_boolean (node);
+}
+
+/* @client waits for the end of what it asks for. */
+static KrControlReply *
+begin_reply (Client *client)
+{
+  client->reply = g_new0 (KrControlReply, 1);
+  client->reply->client = client;
+  return client->reply;
+}
+
+/* It may take long, and is not the client's silence. If it does not begin, @error says why. */
+static void
+end_beginning (Client *client, gboolean begun, const GError *error)
+{
+  if (begun) {
+    g_clear_handle_id (&client->idle_id, g_source_remove);
+    return;
+  }
+  g_clear_pointer (&client->reply, g_free);
+  answer_error (client, error->message);
+}
+
+static void
+handle_stop (Client *client, JsonObject *request)
+{
+  KrControlSocket *control = client->control;
+  g_autoptr (GPtrArray) files = take_files (client, request);
+  g_autoptr (GError) error = NULL;
+  gboolean waits = take_flag (request, "wait");
+  gboolean begun;
+
+  if (files == NULL)
+    return;
+  begun = control->callbacks->stop ((const char *const *)files->pdata,
+                                    waits ? begin_reply (client) : NULL, &error, control->data);
+  if (waits || !begun)
+    end_beginning (client, begun, error);
+  else
+    g_string_append (client->out, "{\"ok\":true}\n");
 }
 
 static void
@@ -160,19 +185,13 @@ handle_reload (Client *client, JsonObject *request)
   g_autoptr (GError) error = NULL;
   KrControlReload wish = {.all = take_flag (request, "all"),
                           .in_turn = take_flag (request, "in_turn")};
+  gboolean begun;
 
   if (files == NULL)
     return;
   wish.files = (const char *const *)files->pdata;
-  client->reply = g_new0 (KrControlReply, 1);
-  client->reply->client = client;
-  if (control->callbacks->reload (&wish, client->reply, &error, control->data)) {
-    /* It may take long, and is not the client's silence. */
-    g_clear_handle_id (&client->idle_id, g_source_remove);
-    return;
-  }
-  g_clear_pointer (&client->reply, g_free);
-  answer_error (client, error->message);
+  begun = control->callbacks->reload (&wish, begin_reply (client), &error, control->data);
+  end_beginning (client, begun, error);
 }
 
 static void

@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 /* JSON objects, one per line, over a stream socket that only its owner may use:
  *   {"command":"status"}                   {"ok":true,"pid":1,"status":{...}}
  *   {"command":"stop","files":["cam1"]}    {"ok":true}
+ *   ...,"wait":true}                       progress, results and code, as for a reload
  *   {"command":"reload","files":[],"all":false,"in_turn":false}
  *                                          {"progress":true,"file":"cam1","text":"..."} ...
  *                                          {"result":true,"file":"cam1","code":0,"text":""} ...
@@ -49,8 +50,11 @@ typedef struct {
   /* The newest one, which stays the owner's. */
   KrSnapshot *(*snapshot) (gpointer data);
   /* @files: (array zero-terminated=1): names or paths, empty = all. FALSE and @error if one is
-   * not known; then nothing is stopped. Returns before they have ended. */
-  gboolean (*stop) (const char *const *files, GError **error, gpointer data);
+   * not known; then nothing is stopped. Returns before they have ended. @reply: (nullable):
+   * gets to hear how it goes, and is to be ended, after this has returned; unless that is
+   * FALSE. */
+  gboolean (*stop) (const char *const *files, KrControlReply *reply, GError **error,
+                    gpointer data);
   /* Begins; @reply gets to hear how it goes, and is to be ended, after this has returned. FALSE
    * and @error if it does not begin: @reply is not to be used then. */
   gboolean (*reload) (const KrControlReload *wish, KrControlReply *reply, GError **error,

@@ -275,6 +275,7 @@ add_file (JsonBuilder *builder, const KrFileSnapshot *file)
   add_text (builder, "status", kr_health_name (file->verdict.status));
   add_text_or_null (builder, "reason", file->verdict.reason);
   add_count (builder, "exit_code", (guint64)MAX (file->exit_code, 0));
+  add_flag (builder, "killed", file->killed);
   add_count (builder, "crashes", file->crashes);
   add_count (builder, "replacements", file->replacements);
   add_handovers (builder, &file->handovers);

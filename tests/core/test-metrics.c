@@ -72,6 +72,8 @@ static const struct {
     {"keeprolling_disk_free_bytes", "file,pipeline"},
     {"keeprolling_disk_runway_seconds", "file,pipeline"},
     {"keeprolling_clock_step_seconds_total", ""},
+    {"keeprolling_handovers_total", "file,result"},
+    {"keeprolling_handover_overlap_seconds", "file"},
     {"keeprolling_webhook_deliveries_total", "result"},
     {"keeprolling_webhook_queue_length", ""},
     {"keeprolling_log_messages_total", "level"},

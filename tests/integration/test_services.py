@@ -242,6 +242,37 @@ def stop_ends_one_file(t):
 
 
 @test
+def stop_tells_what_had_to_be_killed(t):
+    supervisor = start(t, write_file(t, 'cam1', plan='deaf ok', more='TimeoutStopSec = 1s'),
+                       write_file(t, 'cam2', plan='deaf', more='TimeoutStopSec = 1s'), write_file(t, 'cam3'))
+    for name in ('cam1', 'cam2', 'cam3'):
+        records(t, name, 1)
+    code, out, errors = command(t, 'stop', 'cam3')
+    check((code, out, errors) == (0, '', ''), f'{code}: {out}{errors}')
+    code, _, errors = command(t, 'stop', 'cam1')
+    check(code == 75 and 'cam1: its worker did not end in time and had to be killed' in errors, f'{code}: {errors}')
+    check(not recording_files(t, 'cam1'), 'its file has its name all the same')
+    files = {file['name']: file for file in json.loads(command(t, 'status', '--json')[1])['files']}
+    check(files['cam1']['killed'] and not files['cam3']['killed'], files)
+    code, _, errors = command(t, 'stop')
+    check(code == 75 and 'cam2: its worker did not end' in errors and 'cam3' not in errors, f'{code}: {errors}')
+    check(supervisor.wait() == 75, supervisor.output())
+    check(not recording_files(t, 'cam2'), 'all have their names')
+
+
+@test
+def stop_whose_supervisor_dies(t):
+    supervisor = start(t, write_file(t, 'cam1', plan='deaf'))
+    pid = records(t, 'cam1', 1)
+    asking = t.keeprolling('stop', '--runtime-dir', t.dir / 'runtime')
+    t.wait(lambda: 'told to stop' in supervisor.output(), 'it is asked', alive=[supervisor])
+    supervisor.send(signal.SIGKILL)
+    check(asking.wait() == 75, asking.output())
+    check('not known whether all was stopped' in asking.output(), asking.output())
+    os.kill(pid, signal.SIGKILL)
+
+
+@test
 def two_supervisors_live_beside_each_other(t):
     first, second = start(t, write_file(t, 'cam1')), start(t, write_file(t, 'cam2'))
     records(t, 'cam1', 1)

@@ -338,6 +338,20 @@ def nothing_starts_when_anything_is_wrong(t):
 
 
 @test
+def two_files_of_one_name(t):
+    """Log, status, metrics and alerts know a file by its name: two of them could not be told apart."""
+    first = write_file(t)
+    (t.dir / 'other').mkdir()
+    second = t.dir / 'other' / first.name
+    second.write_text(first.read_text())
+    supervisor = start(t, first, second)
+    check(supervisor.wait() == 78, supervisor.output())
+    for word in ("two files are called 'cam'", str(first), str(second), 'rename one'):
+        check(word in supervisor.output(), f'{word}: {supervisor.output()}')
+    check(not Log(t, 'cam').starts(), 'nothing was started')
+
+
+@test
 def unreadable_file(t):
     good = write_file(t, name='good')
     if os.geteuid() == 0:

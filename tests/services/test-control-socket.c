@@ -30,7 +30,7 @@ on_snapshot (gpointer data)
 }
 
 static gboolean
-on_stop (const char *const *files, GError **error, gpointer data)
+on_stop (const char *const *files, KrControlReply *reply, GError **error, gpointer data)
 {
   Owner *owner = data;
 
@@ -42,6 +42,7 @@ on_stop (const char *const *files, GError **error, gpointer data)
     }
     g_string_append_printf (owner->stopped, " %s", *files);
   }
+  owner->reply = reply;
   return TRUE;
 }
 
@@ -246,6 +247,64 @@ test_reload_refused (void)
   g_assert_cmpint (talk.code, ==, -1);
   g_assert_error (talk.error, G_IO_ERROR, G_IO_ERROR_FAILED);
   g_assert_cmpstr (talk.error->message, ==, "not now");
+  g_clear_error (&talk.error);
+  g_string_free (talk.heard, TRUE);
+}
+
+static gpointer
+stop_in_thread (gpointer data)
+{
+  static const KrControlListener listener = {on_progress, on_result};
+  Conversation *talk = data;
+
+  talk->code =
+      kr_control_stop (talk->path, talk->files, &listener, talk, &talk->text, &talk->error);
+  g_atomic_int_set (&talk->done, 1);
+  return NULL;
+}
+
+static void
+test_stop_and_wait (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autoptr (Owner) owner = owner_new ();
+  g_autoptr (KrControlSocket) control = listen_in (dir, "abc", owner);
+  Conversation talk = {.path = kr_control_socket_get_path (control),
+                       .files = (const char *const[]){"cam1", NULL},
+                       .heard = g_string_new (NULL)};
+  GThread *thread = g_thread_new ("stop", stop_in_thread, &talk);
+
+  kr_test_wait (owner->reply != NULL, 30);
+  g_assert_cmpstr (owner->stopped->str, ==, "stop cam1");
+  kr_control_reply_progress (owner->reply, "cam1", "finishing");
+  kr_control_reply_result (owner->reply, "cam1", 75, "killed");
+  kr_control_reply_end (owner->reply, 75, NULL);
+  /* The last word arrives though it is the last thing that is done. */
+  g_clear_pointer (&control, kr_control_socket_free);
+  kr_test_wait (g_atomic_int_get (&talk.done), 30);
+  g_thread_join (thread);
+  g_assert_no_error (talk.error);
+  g_assert_cmpint (talk.code, ==, 75);
+  g_assert_cmpstr (talk.heard->str, ==, "[cam1|finishing]{cam1|75|killed}");
+  g_free (talk.text);
+  g_string_free (talk.heard, TRUE);
+}
+
+static void
+test_stop_and_wait_refused (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autoptr (Owner) owner = owner_new ();
+  g_autoptr (KrControlSocket) control = listen_in (dir, "abc", owner);
+  Conversation talk = {.path = kr_control_socket_get_path (control),
+                       .files = (const char *const[]){"unknown", NULL},
+                       .heard = g_string_new (NULL)};
+  GThread *thread = g_thread_new ("stop", stop_in_thread, &talk);
+
+  kr_test_wait (g_atomic_int_get (&talk.done), 30);
+  g_thread_join (thread);
+  g_assert_cmpint (talk.code, ==, -1);
+  g_assert_error (talk.error, G_IO_ERROR, G_IO_ERROR_FAILED);
   g_clear_error (&talk.error);
   g_string_free (talk.heard, TRUE);
 }
@@ -472,6 +531,8 @@ main (int argc, char **argv)
   kr_services_prepare ();
   kr_test_deadline (120);
   g_test_add_func ("/control-socket/status-and-stop", test_status_and_stop);
+  g_test_add_func ("/control-socket/stop-and-wait", test_stop_and_wait);
+  g_test_add_func ("/control-socket/stop-and-wait-refused", test_stop_and_wait_refused);
   g_test_add_func ("/control-socket/reload", test_reload);
   g_test_add_func ("/control-socket/reload-refused", test_reload_refused);
   g_test_add_func ("/control-socket/reload-without-listener", test_reload_without_listener);
