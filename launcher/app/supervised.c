@@ -493,10 +493,10 @@ crash_text (const KrSupervised *s, const KrSupervisorAction *action)
     return g_strdup_printf ("the worker is gone (%s), soon after the one before it; the next "
                             "one starts in %.1f s",
                             why, action->seconds);
-  return g_strdup_printf ("the worker is gone (%s), before it recorded anything, as %u others; "
-                          "the next one starts in %.0f s, and waits twice as long each time, "
-                          "5 min at most",
-                          why, failures - 1, action->seconds);
+  return g_strdup_printf ("the worker is gone (%s); it recorded nothing, the %u. in a row; the "
+                          "next one starts in %.1f s, and waits twice as long each time, 5 min "
+                          "at most",
+                          why, failures, action->seconds);
 }
 
 static char *
