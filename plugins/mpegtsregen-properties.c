@@ -238,7 +238,8 @@ kr_mpegts_regen_install_properties (GObjectClass *klass)
       64 * 1024 * 1024, DEFAULT_HOLD_BYTES, flags);
   properties[PROP_WAIT_KEYFRAME] = g_param_spec_boolean (
       "wait-keyframe", "Wait for a keyframe",
-      "Drop the packets of a session up to its first keyframe", DEFAULT_WAIT_KEYFRAME, flags);
+      "Drop the packets of a session up to its first keyframe, for ten seconds at most",
+      DEFAULT_WAIT_KEYFRAME, flags);
   properties[PROP_LATENCY] = g_param_spec_uint64 (
       "latency", "Latency", "Latency to add to what the source reports, in ns", 0, longest,
       DEFAULT_LATENCY, flags);

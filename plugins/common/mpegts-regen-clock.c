@@ -205,6 +205,7 @@ begin_jump (KrTsRegen *r, KrProgram *program, guint64 pcr, gint64 outage)
   KrCandidate *candidate = &program->candidate;
   gint64 delta = kr_ticks_to_ns (candidate->error * 300);
   guint64 offset = (candidate->expected + 299) / 300 + KR_TS_STAMP_MODULUS;
+  gboolean session = program->broken;
   gint64 target, step;
   guint64 out;
 
@@ -216,7 +217,7 @@ begin_jump (KrTsRegen *r, KrProgram *program, guint64 pcr, gint64 outage)
     if (target > 0 && kr_ts_stamp_distance (later, offset) > 0)
       offset = later;
   }
-  if (program->broken)
+  if (session)
     kr_ts_regen_begin_epoch (r, program, offset);
   else
     push_epoch (program, offset);
@@ -225,7 +226,9 @@ begin_jump (KrTsRegen *r, KrProgram *program, guint64 pcr, gint64 outage)
   program->candidate.n = 0;
   out = map_pcr (pcr, offset);
   step = kr_ts_pcr_distance (out, program->pcr_out);
-  r->discont = TRUE;
+  /* Where time goes on without a gap, nothing is missing: a demuxer that was told so would
+   * throw away a picture that is whole. */
+  r->discont |= session || step > max_gap_pcr (r);
   kr_ts_regen_event (r, program, jump_kind (delta), delta,
                      MAX (0, kr_ticks_to_ns (step - program->interval)), pcr / 300, out / 300);
   return out;

@@ -11,6 +11,7 @@
 #define DEFAULT_DURATION (KR_TS_STAMP_HZ / 25)
 #define MAX_LEAD         (10 * KR_TS_STAMP_HZ)
 #define AGREEMENT        G_GINT64_CONSTANT (500000000)
+#define OUTAGE           G_GINT64_CONSTANT (1000000000)
 /* Arrivals further apart than this are not regular any more. */
 #define REGULAR_ARRIVAL G_GINT64_CONSTANT (100000000)
 
@@ -35,7 +36,7 @@ kr_ts_scan_begin (KrTsRegen *r)
       r->pids[pid].scan = 0;
   }
   scan->hint_pat = scan->new_tables = FALSE;
-  scan->n_breaks = scan->n_stamps = 0;
+  scan->n_breaks = scan->n_followed = scan->n_stamps = 0;
   for (guint i = 0; i < KR_TS_REGEN_PROGRAMS; i++)
     scan->programs[i] = (KrScanProgram){FALSE};
   kr_ts_tables_assign (scan->tables, r->tables);
@@ -89,9 +90,13 @@ scan_counter (KrTsRegen *r, const guint8 *p, guint pid)
   if (s->scan == r->scan.number)
     return;
   s->scan = r->scan.number;
-  if ((s->flags & KR_PID_NOISY) != 0 || !kr_ts_regen_counter_breaks (r, s, p) ||
+  if ((s->flags & KR_PID_NOISY) != 0 ||
       (kr_ts_adaptation_flags (p) & KR_TS_ADAPTATION_DISCONTINUITY) != 0)
     return;
+  if (!kr_ts_regen_counter_breaks (r, s, p)) {
+    r->scan.n_followed += (s->flags & KR_PID_SEEN) != 0 && kr_ts_has_payload (p);
+    return;
+  }
   r->scan.n_breaks++;
   if (pid == KR_TS_PID_PAT) {
     r->scan.hint_pat = TRUE;
@@ -182,6 +187,22 @@ is_continuous (const KrTsRegen *r, const KrProgram *program, const KrScanProgram
   if (step < 0 || seen->arrival == KR_TS_NO_TIME || program->arrival == KR_TS_NO_TIME)
     return FALSE;
   return ABS (seen->arrival - program->arrival - kr_ticks_to_ns (step)) <= AGREEMENT;
+}
+
+/* Where every counter goes on and the tables are the same, a clock has jumped and nothing is
+ * missing. A single counter says little, one in 16 goes on by chance; and a source that was
+ * away for long has rather begun anew. */
+static gboolean
+is_same_session (const KrTsRegen *r, guint index)
+{
+  const KrScan *scan = &r->scan;
+  const KrScanProgram *seen = &scan->programs[index];
+  gint64 last = r->programs[index]->arrival;
+
+  if (scan->n_breaks > 0 || scan->new_tables || scan->n_followed < 2)
+    return FALSE;
+  return seen->arrival == KR_TS_NO_TIME || last == KR_TS_NO_TIME ||
+         seen->arrival - last < OUTAGE;
 }
 
 static const KrScanStamp *
@@ -330,7 +351,10 @@ join (KrTsRegen *r, guint index, gboolean all)
 
   kr_ts_session_join (r, index, all);
   kr_ts_regen_begin_epoch (r, program, offset);
-  r->discont = TRUE;
+  if (!is_same_session (r, index)) {
+    kr_ts_session_await_keyframe (r, index);
+    r->discont = TRUE;
+  }
   r->stats.joins++;
   kr_ts_regen_event (r, program, join_kind (delta), delta, MAX (gap, 0), seen->pcr / 300,
                      out / 300);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define MAX_KEYFRAME_WAIT (10 * (gint64)KR_TS_PCR_HZ)
+
 /* One repetition of a packet is allowed; where the packet starts a PES packet, its stamp tells
  * whether it is one. */
 static gboolean
@@ -74,6 +76,16 @@ scan_ahead (KrTsRegen *r, const KrRegion *g, guint8 *p)
   return TRUE;
 }
 
+/* A demuxer copes with what is missing from pictures. A parser of sound that gets one half of
+ * a frame may take what follows for the header of a large one, and wait for seconds of it. */
+static void
+note_loss (KrTsRegen *r, const KrPid *s)
+{
+  const KrStream *stream = kr_ts_regen_stream (r, s);
+
+  r->lost |= stream != NULL && stream->kind == KR_TS_KIND_AUDIO;
+}
+
 static void
 take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean broken)
 {
@@ -89,6 +101,7 @@ take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean broke
       s->delta = (last + kr_ts_has_payload (p) - counter) & 0x0f;
   } else if (broken && (s->flags & KR_PID_SEEN) != 0) {
     r->stats.cc_errors++;
+    note_loss (r, s);
   }
   if ((s->flags & KR_PID_SEEN) == 0) {
     s->flags |= KR_PID_SEEN;
@@ -105,6 +118,35 @@ rewrite_header (guint8 *p, const KrPid *s)
 }
 
 static void
+stop_waiting (KrTsRegen *r, guint index, guint8 *p)
+{
+  r->programs[index]->waiting = FALSE;
+  /* The PCRs in between were dropped. */
+  if (kr_ts_pcr_offset (p) != 0 && r->config.mode != KR_TS_REGEN_MONITOR)
+    p[5] |= KR_TS_ADAPTATION_DISCONTINUITY;
+  else
+    r->programs[index]->signal = TRUE;
+  for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
+    if (r->pids[pid].program == index && (r->pids[pid].flags & KR_PID_SLOW) != 0) {
+      r->pids[pid].flags &= (guint8)~KR_PID_SLOW;
+      kr_pid_update (&r->pids[pid], pid);
+    }
+  }
+}
+
+/* A source may have no keyframe that is known as one: late is better than never. */
+static void
+end_long_wait (KrTsRegen *r, guint index, guint8 *p)
+{
+  KrProgram *program = r->programs[index];
+
+  if (program->waiting_since == KR_TS_NO_TIME)
+    program->waiting_since = program->out_ticks;
+  else if (program->out_ticks - program->waiting_since > MAX_KEYFRAME_WAIT)
+    stop_waiting (r, index, p);
+}
+
+static void
 take_adaptation (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid)
 {
   guint offset = kr_ts_pcr_offset (p);
@@ -115,6 +157,8 @@ take_adaptation (KrTsRegen *r, KrRegion *g, guint8 *p, guint pid)
   if (offset != 0)
     kr_ts_regen_pcr (r, g, p, p + offset, pid);
   index = kr_ts_regen_program_of (r, pid);
+  if (offset != 0 && index != KR_TS_NO_PROGRAM && r->programs[index]->waiting)
+    end_long_wait (r, index, p);
   shift = index != KR_TS_NO_PROGRAM && r->config.mode != KR_TS_REGEN_MONITOR
               ? r->programs[index]->offset
               : 0;
@@ -140,23 +184,6 @@ stream_for (KrTsRegen *r, KrPid *s, guint pid)
     s->stream = (guint16)r->streams->len;
   }
   return kr_ts_regen_stream (r, s);
-}
-
-static void
-stop_waiting (KrTsRegen *r, guint index, guint8 *p)
-{
-  r->programs[index]->waiting = FALSE;
-  /* The PCRs in between were dropped. */
-  if (kr_ts_pcr_offset (p) != 0 && r->config.mode != KR_TS_REGEN_MONITOR)
-    p[5] |= KR_TS_ADAPTATION_DISCONTINUITY;
-  else
-    r->programs[index]->signal = TRUE;
-  for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
-    if (r->pids[pid].program == index && (r->pids[pid].flags & KR_PID_SLOW) != 0) {
-      r->pids[pid].flags &= (guint8)~KR_PID_SLOW;
-      kr_pid_update (&r->pids[pid], pid);
-    }
-  }
 }
 
 static gboolean
@@ -283,6 +310,17 @@ mark_discont (KrTsRegen *r, KrRegion *g, guint8 *p)
   r->discont = FALSE;
 }
 
+/* Where it hears of a loss, a demuxer gives up what it has of any stream: it hears of it where
+ * no picture is under way. Packets that are missing are in the counters all the same. */
+static void
+tell_loss (KrTsRegen *r, gboolean starts, guint pid)
+{
+  if (!r->lost || (r->key_pid != KR_TS_PID_NULL && (pid != r->key_pid || !starts)))
+    return;
+  r->lost = FALSE;
+  r->discont = TRUE;
+}
+
 /* Everything but the ordinary packet. */
 static KrRun
 look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
@@ -310,7 +348,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
       return KR_RUN_HOLD;
     }
     /* A muxer that does not count on some side channel must not cost a look ahead each time. */
-    if (!r->discont && !paused && (s->flags & (KR_PID_TABLE | KR_PID_LISTED)) == 0)
+    if (!r->discont && !r->lost && !paused && (s->flags & (KR_PID_TABLE | KR_PID_LISTED)) == 0)
       s->flags |= KR_PID_NOISY;
     mark_discont (r, g, p);
     kr_ts_region_mark_tables (r, g, p);
@@ -336,6 +374,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
   take_counter (r, s, pid, p, broken);
   if ((header & KR_TS_AFC_ADAPTATION) != 0)
     take_adaptation (r, g, p, pid);
+  tell_loss (r, starts, pid);
   mark_discont (r, g, p);
   if (starts)
     take_unit (r, g, p, s, pid, scrambled ? NULL : &unit, repeated);
@@ -350,6 +389,7 @@ look (KrTsRegen *r, KrRegion *g, guint8 *p, guint32 header)
     s->flags |= KR_PID_FRESH; /* the counter goes on when the packets do */
     kr_ts_region_cut (r, g, p);
     g->start = p + KR_TS_PACKET_SIZE;
+    g->pcr = NULL; /* it goes, too */
   }
   kr_pid_update (s, pid);
   if (s->rewrite)

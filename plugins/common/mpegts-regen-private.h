@@ -81,13 +81,14 @@ typedef struct {
   gboolean has_other;
 
   gboolean has_pcr;
-  gboolean joining;   /* the next PCR begins a session or comes after a gap */
-  gboolean broken;    /* a join is suspected that no PCR has decided yet */
-  gboolean await_pmt; /* the session's PMT has not come yet */
-  gboolean waiting;   /* for a keyframe */
-  gboolean signal;    /* the next PCR that goes out follows a gap */
-  gint64 ahead;       /* ticks of 90 kHz by which it is known to be later than the last */
-  guint64 offset;     /* 90 kHz */
+  gboolean joining;     /* the next PCR begins a session or comes after a gap */
+  gboolean broken;      /* a join is suspected that no PCR has decided yet */
+  gboolean await_pmt;   /* the session's PMT has not come yet */
+  gboolean waiting;     /* for a keyframe */
+  gint64 waiting_since; /* out_ticks of the first PCR since, or KR_TS_NO_TIME */
+  gboolean signal;      /* the next PCR that goes out follows a gap */
+  gint64 ahead;         /* ticks of 90 kHz by which it is known to be later than the last */
+  guint64 offset;       /* 90 kHz */
   guint64 pcr_in, pcr_out;
   gint64 out_ticks; /* 27 MHz since the first PCR, unwrapped */
   gint64 arrival;   /* of the last PCR, or KR_TS_NO_TIME */
@@ -156,6 +157,7 @@ typedef struct {
   guint8 number;     /* of this scan, never 0 */
   gboolean hint_pat; /* the PAT's counter broke: all programs are concerned */
   guint n_breaks;    /* PIDs whose counter broke */
+  guint n_followed;  /* and whose counter went on */
   KrTsTables *tables;
   gboolean new_tables;
   KrScanProgram programs[KR_TS_REGEN_PROGRAMS];
@@ -208,9 +210,13 @@ struct _KrTsRegen {
 
   gint64 arrival; /* of the present block */
   gint64 last_arrival;
+  gint64 usual_pause; /* between blocks; the longest of late */
   gint64 stamp_base;
   gboolean has_base;
-  gint64 stamp; /* running time of the last PCR */
+  gint64 stamp;      /* running time of the last PCR */
+  gsize fresh_bytes; /* that are still to come at the start, or where data is missing */
+  gboolean has_fresh_stamp;
+  gint64 fresh_stamp;
 
   /* Input that is no packet yet. */
   guint8 carry[6 * 208];
@@ -229,6 +235,7 @@ struct _KrTsRegen {
   guint64 position;     /* packets' bytes taken so far */
   guint64 settled;      /* up to here joins are decided */
   gboolean discont;     /* for the next piece */
+  gboolean lost;        /* something is missing; told where the next picture begins */
   gboolean paused;      /* nothing came for a while: the next packet may begin a session */
   GBytes *header;       /* as kr_ts_regen_get_header() gives it */
   guint tables_changed; /* KR_TS_PIECE_TABLES and _START, for the next piece */
@@ -310,6 +317,8 @@ void kr_ts_session_begin (KrTsRegen *r);
 void kr_ts_session_tables (KrTsRegen *r, KrTsTablesChange change);
 /* A join: @all marks every PID, else those of @program. */
 void kr_ts_session_join (KrTsRegen *r, guint program, gboolean all);
+/* Drops what comes before the next keyframe, if that is wanted. */
+void kr_ts_session_await_keyframe (KrTsRegen *r, guint program);
 /* Compares r->tables with what is in force and remaps or raises versions. */
 void kr_ts_session_match (KrTsRegen *r, guint program);
 /* Writes the packets of a table that is replaced. */

@@ -117,14 +117,15 @@ choose_key_pid (KrTsRegen *r)
   r->key_any = chosen->kind == KR_TS_KIND_AUDIO;
 }
 
-static void
-start_waiting (KrTsRegen *r, guint index)
+void
+kr_ts_session_await_keyframe (KrTsRegen *r, guint index)
 {
   KrProgram *program = r->programs[index];
 
   if (!r->config.wait_keyframe || index != 0 || r->key_pid == KR_TS_PID_NULL)
     return;
   program->waiting = TRUE;
+  program->waiting_since = KR_TS_NO_TIME;
   for (guint pid = 0; pid < KR_TS_N_PIDS; pid++) {
     KrPid *s = &r->pids[pid];
 
@@ -496,7 +497,7 @@ kr_ts_session_begin (KrTsRegen *r)
   kr_ts_session_tables (r, KR_TS_TABLES_PAT);
   for (guint i = 0; i < r->n_programs; i++) {
     kr_ts_session_match (r, i);
-    start_waiting (r, i);
+    kr_ts_session_await_keyframe (r, i);
   }
 }
 
@@ -577,7 +578,6 @@ kr_ts_session_join (KrTsRegen *r, guint index, gboolean all)
       settle_counter (r, r->used[i]);
   }
   r->programs[index]->await_pmt = TRUE;
-  start_waiting (r, index);
 }
 
 /* Writes a table that replaces another; @first is the counter if there was none before. */

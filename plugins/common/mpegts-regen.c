@@ -13,8 +13,16 @@ G_DEFINE_QUARK (kr - ts - error - quark, kr_ts_error)
 /* Tables come every 100 ms, at most every 500 ms (ETSI TR 101 290). */
 #define START_HOLD_FACTOR 5
 
-/* Live data come more often than this. */
-#define PAUSE G_GINT64_CONSTANT (200000000)
+/* Live data come more often than this, and much more often than they sometimes do: a few
+ * kilobytes a second come in pieces that are 200 ms apart on a busy machine. */
+#define PAUSE        G_GINT64_CONSTANT (200000000)
+#define PAUSE_FACTOR 3
+#define MAX_PAUSE    G_GINT64_CONSTANT (1000000000)
+
+/* tsdemux forgets all when data is missing and looks for the size of packets again, in as many
+ * bytes as four of the largest have: 832. What it finds in them it measures against the stamp
+ * of the buffer that completed them, not of the one they came in. */
+#define FRESH_BYTES (5 * KR_TS_PACKET_SIZE)
 
 /* No damage is that long: the source sends something else. */
 #define ALIEN_BYTES (64 * 1024)
@@ -140,14 +148,17 @@ kr_ts_regen_reset (KrTsRegen *r)
   r->has_pat = r->replace_pat = r->pat_due = FALSE;
   r->key_pid = KR_TS_PID_NULL;
   r->arrival = r->last_arrival = KR_TS_NO_TIME;
+  r->usual_pause = 0;
   r->has_base = FALSE;
   r->stamp = 0;
+  r->fresh_bytes = FRESH_BYTES;
+  r->has_fresh_stamp = FALSE;
   r->carry_size = 0;
   r->sized = FALSE;
   begin_search (r);
   r->hold = KR_HOLD_NONE;
   g_byte_array_set_size (r->held, 0);
-  r->force = r->discont = r->paused = FALSE;
+  r->force = r->discont = r->lost = r->paused = FALSE;
   r->tables_changed = 0;
   r->position = r->settled = 0;
   g_array_set_size (r->pieces, 0);
@@ -212,6 +223,34 @@ kr_ts_regen_event (KrTsRegen *r, KrProgram *program, KrTsEventKind kind, gint64 
   g_array_append_val (r->events, event);
 }
 
+/* All that comes first has the stamp of the first PCR in it. */
+static void
+stamp_fresh_piece (KrTsRegen *r, KrTsPiece *piece, gboolean timed)
+{
+  if ((piece->flags & KR_TS_PIECE_DISCONT) != 0) {
+    r->fresh_bytes = FRESH_BYTES;
+    r->has_fresh_stamp = FALSE;
+  }
+  if (r->fresh_bytes == 0)
+    return;
+  r->fresh_bytes -= MIN (r->fresh_bytes, piece->size);
+  if (r->has_fresh_stamp) {
+    piece->stamp = r->fresh_stamp;
+  } else if (timed) {
+    r->has_fresh_stamp = TRUE;
+    r->fresh_stamp = piece->stamp;
+  }
+}
+
+/* Takes the piece's owner. @timed: its stamp is that of a PCR in it. */
+static void
+add_piece (KrTsRegen *r, KrTsPiece *piece, gboolean timed)
+{
+  stamp_fresh_piece (r, piece, timed);
+  r->stats.bytes_out += piece->size;
+  g_array_append_val (r->pieces, *piece);
+}
+
 void
 kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto)
 {
@@ -226,8 +265,7 @@ kr_ts_region_cut (KrTsRegen *r, KrRegion *g, guint8 *upto)
         .flags = g->flags,
     };
 
-    r->stats.bytes_out += piece.size;
-    g_array_append_val (r->pieces, piece);
+    add_piece (r, &piece, timed);
     g->flags = 0;
   }
   g->start = upto;
@@ -254,8 +292,7 @@ kr_ts_region_insert (KrTsRegen *r, KrRegion *g, const guint8 *data, gsize size)
 
   piece.owner = g_bytes_new (data, size);
   piece.data = (guint8 *)g_bytes_get_data (piece.owner, &unused);
-  r->stats.bytes_out += size;
-  g_array_append_val (r->pieces, piece);
+  add_piece (r, &piece, FALSE);
   g->flags = 0;
 }
 
@@ -554,9 +591,14 @@ clear_output (KrTsRegen *r)
 static void
 note_pause (KrTsRegen *r)
 {
-  if (r->arrival != KR_TS_NO_TIME && r->last_arrival != KR_TS_NO_TIME &&
-      r->arrival - r->last_arrival > PAUSE)
+  gint64 pause = r->arrival - r->last_arrival;
+
+  if (r->arrival == KR_TS_NO_TIME || r->last_arrival == KR_TS_NO_TIME)
+    return;
+  if (pause > MIN (MAX (PAUSE, PAUSE_FACTOR * r->usual_pause), MAX_PAUSE))
     r->paused = TRUE;
+  else
+    r->usual_pause = MAX (pause, r->usual_pause - r->usual_pause / 64);
 }
 
 /* Behind an interruption: what is carried may be the head of a packet whose rest never came,
@@ -567,7 +609,7 @@ drop_torn_packet (KrTsRegen *r, const guint8 *data, gsize size)
 {
   gsize rest = KR_TS_PACKET_SIZE - MIN (r->carry_size, KR_TS_PACKET_SIZE);
 
-  if (!r->synced || r->carry_size == 0 || size == 0 || (!r->discont && !r->paused))
+  if (!r->synced || r->carry_size == 0 || size == 0 || (!r->discont && !r->lost && !r->paused))
     return;
   if (data[0] != KR_TS_SYNC_BYTE ||
       (size > KR_TS_PACKET_SIZE && data[KR_TS_PACKET_SIZE] != KR_TS_SYNC_BYTE) ||
@@ -589,7 +631,7 @@ kr_ts_regen_push (KrTsRegen *r, guint8 *data, gsize size, gint64 arrival, KrTsHi
   end_late_holds (r);
   note_pause (r);
   if ((hints & KR_TS_HINT_DISCONT) != 0 && r->position > 0)
-    r->discont = TRUE;
+    r->lost = TRUE;
   drop_torn_packet (r, data, size);
   if (!r->has_base && arrival != KR_TS_NO_TIME && r->config.live && r->position == 0)
     r->stamp = MAX (arrival, 0);

@@ -921,33 +921,6 @@ test_any_cut_and_any_start (gconstpointer data)
 
 /* --- stamps that jump without a new session ------------------------------------------ */
 
-/* Moves stamps from packet @from on by @ticks, without a break of any counter. */
-static void
-shift_stamps (GByteArray *bytes, guint from, guint upto, gint64 ticks, gboolean pcr,
-              gboolean stamps)
-{
-  guint64 shift = (KR_TS_STAMP_MODULUS + (guint64)ticks) % KR_TS_STAMP_MODULUS;
-
-  for (guint i = from * 188; i < bytes->len && i < upto * 188; i += 188) {
-    guint8 *p = bytes->data + i;
-    guint offset = kr_ts_payload_offset (p);
-    KrTsPes pes;
-
-    if (pcr && kr_ts_pcr_offset (p) != 0)
-      kr_ts_shift_pcr (p + kr_ts_pcr_offset (p), shift);
-    if (!stamps || !kr_ts_starts_unit (p) || kr_ts_pid (p) == 0 || kr_ts_pid (p) == 0x1000 ||
-        !kr_ts_parse_pes (p + offset, 188 - offset, &pes) || pes.pts_offset == 0)
-      continue;
-    kr_ts_write_stamp (p + offset + pes.pts_offset,
-                       (kr_ts_read_stamp (p + offset + pes.pts_offset) + shift) %
-                           KR_TS_STAMP_MODULUS);
-    if (pes.dts_offset != 0)
-      kr_ts_write_stamp (p + offset + pes.dts_offset,
-                         (kr_ts_read_stamp (p + offset + pes.dts_offset) + shift) %
-                             KR_TS_STAMP_MODULUS);
-  }
-}
-
 typedef struct {
   const char *name;
   gint64 ticks;
@@ -972,7 +945,7 @@ check_jump (const Jump *jump, gboolean live)
 
   kr_ts_make_session (maker, &(KrTsSession){.frames = 150, .start = 90000000});
   kr_ts_read_back (maker->bytes->data, maker->bytes->len, &before);
-  shift_stamps (maker->bytes, 700, G_MAXUINT / 188, jump->ticks, TRUE, TRUE);
+  kr_ts_shift_stamps (maker->bytes, 700, G_MAXUINT / 188, jump->ticks, TRUE, TRUE);
   kr_ts_regen_config_init (&config);
   config.live = live;
   run_begin (&run, &config);
@@ -1014,7 +987,7 @@ test_outlier (gconstpointer data)
   while (kr_ts_pid (maker->bytes->data + at * 188) != 0x100 ||
          !kr_ts_starts_unit (maker->bytes->data + at * 188))
     at++;
-  shift_stamps (maker->bytes, at, at + 1, 3600 * 90000, pcr, !pcr);
+  kr_ts_shift_stamps (maker->bytes, at, at + 1, 3600 * 90000, pcr, !pcr);
   run_begin (&run, NULL);
   push_all (&run, maker->bytes, 1316);
   assert_sound (&run, &found);

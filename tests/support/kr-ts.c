@@ -423,3 +423,29 @@ kr_ts_read_back (const guint8 *data, gsize size, KrTsFound *found)
   }
   found->video_span = kr_ts_stamp_distance (video, first_video);
 }
+
+void
+kr_ts_shift_stamps (GByteArray *bytes, guint from, guint upto, gint64 ticks, gboolean pcr,
+                    gboolean stamps)
+{
+  guint64 shift = (KR_TS_STAMP_MODULUS + (guint64)ticks) % KR_TS_STAMP_MODULUS;
+
+  for (guint i = from * 188; i < bytes->len && i < upto * 188; i += 188) {
+    guint8 *p = bytes->data + i;
+    guint offset = kr_ts_payload_offset (p);
+    KrTsPes pes;
+
+    if (pcr && kr_ts_pcr_offset (p) != 0)
+      kr_ts_shift_pcr (p + kr_ts_pcr_offset (p), shift);
+    if (!stamps || !kr_ts_starts_unit (p) || kr_ts_pid (p) == 0 || kr_ts_pid (p) == 0x1000 ||
+        !kr_ts_parse_pes (p + offset, 188 - offset, &pes) || pes.pts_offset == 0)
+      continue;
+    kr_ts_write_stamp (p + offset + pes.pts_offset,
+                       (kr_ts_read_stamp (p + offset + pes.pts_offset) + shift) %
+                           KR_TS_STAMP_MODULUS);
+    if (pes.dts_offset != 0)
+      kr_ts_write_stamp (p + offset + pes.dts_offset,
+                         (kr_ts_read_stamp (p + offset + pes.dts_offset) + shift) %
+                             KR_TS_STAMP_MODULUS);
+  }
+}

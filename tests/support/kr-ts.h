@@ -63,6 +63,10 @@ typedef struct {
  * and PMT every 80 ms, the PCR every 40 ms. */
 void kr_ts_make_session (KrTsMaker *maker, const KrTsSession *session);
 
+/* Moves stamps from packet @from on by @ticks, without a break of any counter. */
+void kr_ts_shift_stamps (GByteArray *bytes, guint from, guint upto, gint64 ticks, gboolean pcr,
+                         gboolean stamps);
+
 /* What an independent reader finds. */
 typedef struct {
   guint packets, pats, pmts, pmt_changes, pcrs;
