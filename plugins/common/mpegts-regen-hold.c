@@ -353,6 +353,7 @@ join (KrTsRegen *r, guint index, gboolean all)
   kr_ts_regen_begin_epoch (r, program, offset);
   if (!is_same_session (r, index)) {
     kr_ts_session_await_keyframe (r, index);
+    r->lost = FALSE;
     r->discont = TRUE;
   }
   r->stats.joins++;
@@ -372,6 +373,12 @@ go_on (KrTsRegen *r, guint index)
     return;
   program->ahead = step / 300;
   program->signal = TRUE;
+  if (kr_ticks_to_ns (step) < OUTAGE)
+    return;
+  /* So long that nothing of before goes on, as with a session that has ended. */
+  kr_ts_session_await_keyframe (r, index);
+  kr_ts_regen_note_told (r);
+  r->discont = TRUE;
 }
 
 void

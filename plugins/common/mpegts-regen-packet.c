@@ -83,7 +83,18 @@ note_loss (KrTsRegen *r, const KrPid *s)
 {
   const KrStream *stream = kr_ts_regen_stream (r, s);
 
-  r->lost |= stream != NULL && stream->kind == KR_TS_KIND_AUDIO;
+  r->lost |=
+      stream != NULL && stream->kind == KR_TS_KIND_AUDIO && (s->flags & KR_PID_TOLD) == 0;
+}
+
+void
+kr_ts_regen_note_told (KrTsRegen *r)
+{
+  r->lost = FALSE;
+  for (guint i = 0; i < r->n_used; i++) {
+    r->pids[r->used[i]].flags |= KR_PID_TOLD;
+    kr_pid_update (&r->pids[r->used[i]], r->used[i]);
+  }
 }
 
 static void
@@ -103,6 +114,7 @@ take_counter (KrTsRegen *r, KrPid *s, guint pid, const guint8 *p, gboolean broke
     r->stats.cc_errors++;
     note_loss (r, s);
   }
+  s->flags &= (guint8)~KR_PID_TOLD;
   if ((s->flags & KR_PID_SEEN) == 0) {
     s->flags |= KR_PID_SEEN;
     r->used[r->n_used++] = (guint16)pid;
@@ -317,7 +329,7 @@ tell_loss (KrTsRegen *r, gboolean starts, guint pid)
 {
   if (!r->lost || (r->key_pid != KR_TS_PID_NULL && (pid != r->key_pid || !starts)))
     return;
-  r->lost = FALSE;
+  kr_ts_regen_note_told (r);
   r->discont = TRUE;
 }
 

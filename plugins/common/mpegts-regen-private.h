@@ -26,6 +26,7 @@ typedef enum {
   KR_PID_SLOW = 1 << 4,   /* every packet needs a look */
   KR_PID_LISTED = 1 << 5, /* in a PMT */
   KR_PID_NOISY = 1 << 6,  /* unlisted, its counter breaks without a new session */
+  KR_PID_TOLD = 1 << 7,   /* what is missing before its next packet has been told */
 } KrPidFlags;
 
 /* One per PID, 16 bytes: four in a cache line. */
@@ -259,6 +260,8 @@ typedef enum {
   KR_RUN_LOST, /* no sync byte here */
 } KrRun;
 
+/* A discontinuity goes out: the packets of any PID that are missing up to here are no news. */
+void kr_ts_regen_note_told (KrTsRegen *r);
 /* Runs over a region from @p; returns where it stopped. */
 guint8 *kr_ts_regen_run (KrTsRegen *r, KrRegion *g, guint8 *p, KrRun *ret_result);
 

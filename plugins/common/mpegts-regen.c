@@ -172,7 +172,8 @@ void
 kr_pid_update (KrPid *s, guint pid)
 {
   s->rewrite = s->delta != 0 || s->out_pid != pid;
-  if ((s->flags & (KR_PID_TABLE | KR_PID_DROP | KR_PID_FRESH | KR_PID_SLOW)) != 0 ||
+  if ((s->flags & (KR_PID_TABLE | KR_PID_DROP | KR_PID_FRESH | KR_PID_SLOW | KR_PID_TOLD)) !=
+          0 ||
       (s->flags & KR_PID_SEEN) == 0)
     s->expect = KR_TS_NO_HEADER;
   else
