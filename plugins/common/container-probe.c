@@ -15,6 +15,8 @@
 #define GRID_BYTES (64 * KR_TS_PACKET_SIZE)
 /* Read at once to find PAT and PMT. */
 #define TABLES_WINDOW (8 * 1024 * 1024)
+/* Enough to tell the size of the packets: six of the largest. */
+#define WIDE_BYTES (6 * 208)
 /* MP4 boxes walked; a day of one-second fragments has 170,000. */
 #define MAX_BOXES 4000000
 /* How far into a Matroska file its first cluster may be. */
@@ -177,6 +179,22 @@ has_tables (Reader *reader)
   return FALSE;
 }
 
+/* Why it does not play, as closely as it can be told. */
+static const char *
+name_stranger (Reader *reader)
+{
+  gssize n = read_at (reader, 0, reader->block, WIDE_BYTES);
+  guint packet_size = n > 0 ? kr_ts_detect_packet_size (reader->block, (gsize)n) : 0;
+
+  if (packet_size == 192)
+    return "M2TS, packets of 192 bytes: it may well play, but where it was cut off cannot be "
+           "repaired";
+  if (packet_size != 0 && packet_size != KR_TS_PACKET_SIZE)
+    return "packets with Reed-Solomon parity, 204 or 208 bytes: where it was cut off cannot be "
+           "repaired";
+  return "no PAT and PMT, nor anything else that plays when it is cut off";
+}
+
 static gboolean
 probe_ts (Reader *reader, KrProbe *probe)
 {
@@ -189,7 +207,7 @@ probe_ts (Reader *reader, KrProbe *probe)
     probe->kind = probe->keep > 0 ? KR_CONTAINER_MPEGTS : KR_CONTAINER_UNKNOWN;
     probe->detail = probe->keep > 0 ? "MPEG-TS" : "MPEG-TS of less than a packet";
   } else {
-    probe->detail = "no PAT and PMT, nor anything else that plays when it is cut off";
+    probe->detail = name_stranger (reader);
   }
   return probe->kind == KR_CONTAINER_MPEGTS;
 }

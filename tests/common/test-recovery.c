@@ -137,6 +137,32 @@ test_tails (void)
 }
 
 static void
+keep_detail (const KrRecovered *recovered, gpointer user_data)
+{
+  *(const char **)user_data = recovered->detail;
+}
+
+/* Whoever finds a quarantined M2TS reads that it is one. */
+static void
+test_wide_packets_are_named (void)
+{
+  g_autoptr (KrTestDir) dir = kr_test_dir_new ();
+  g_autoptr (GByteArray) bytes = make_ts (20, 0), wide = g_byte_array_new ();
+  KrRecoveryOptions options = {.dry_run = FALSE};
+  const char *detail = NULL;
+  KrIoError error = {0};
+
+  for (guint i = 0; i < bytes->len; i += PACKET) {
+    g_byte_array_append (wide, (const guint8 *)"\0\1\2\3", 4);
+    g_byte_array_append (wide, bytes->data + i, PACKET);
+  }
+  save (dir, "a.recording.m2ts", wide);
+  g_assert_true (kr_recover_folder (dir, &options, keep_detail, &detail, &error));
+  g_assert_nonnull (strstr (detail, "M2TS, packets of 192 bytes"));
+  g_assert_cmpint (size_of (dir, "a.quarantine.m2ts"), ==, wide->len);
+}
+
+static void
 test_what_does_not_play (void)
 {
   g_autoptr (KrTestDir) dir = kr_test_dir_new ();
@@ -567,6 +593,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   kr_test_deadline (120);
   g_test_add_func ("/common/recovery/tails", test_tails);
+  g_test_add_func ("/common/recovery/wide-packets", test_wide_packets_are_named);
   g_test_add_func ("/common/recovery/what-does-not-play", test_what_does_not_play);
   g_test_add_func ("/common/recovery/never-overwrites", test_never_overwrites);
   g_test_add_func ("/common/recovery/dry-run", test_dry_run);
