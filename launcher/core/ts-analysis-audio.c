@@ -137,7 +137,8 @@ kr_ts_count_frames (KrFrameCount *count, KrTsCodec codec, const guint8 *data, gs
       count->header[count->have++] = *data++;
       size--;
     }
-    if (count->have == wanted)
+    /* More than that if the PMT has made another codec of it on the way. */
+    if (count->skip == 0 && count->have >= wanted)
       take_header (count, codec);
   }
 }
