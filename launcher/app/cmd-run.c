@@ -1,6 +1,8 @@
 /* keeprolling - run: keep pipeline files running
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "config.h"
+
 #include "launcher/app/commands.h"
 
 #include <signal.h>
@@ -17,6 +19,7 @@
 #include "launcher/app/pipeline-files.h"
 #include "launcher/app/reload-check.h"
 #include "launcher/app/reload.h"
+#include "launcher/app/renewal.h"
 #include "launcher/app/runtime-dir.h"
 #include "launcher/app/service-manager.h"
 #include "launcher/app/status-service.h"
@@ -45,6 +48,10 @@ typedef struct {
   GPid check_pid; /* 0 = no check is running */
   gboolean interrupted;
   gboolean wants_reload; /* since before anything was started */
+  KrRenewal *renewal;    /* under way */
+  gboolean renew;        /* the loop was left for that */
+  gboolean renew_reload; /* and all files are to be handed over then */
+  KrResumeState *resume; /* what another program has left; NULL = nothing */
   int code;
 } Run;
 
@@ -222,7 +229,59 @@ on_busy (gboolean busy, gpointer data)
   kr_service_manager_set_reloading (run->manager, busy);
 }
 
-static const KrReloaderCallbacks reloader_callbacks = {.busy = on_busy};
+static void
+on_fill (KrResumeState *state, gpointer data)
+{
+  Run *run = data;
+
+  state->reload = run->renew_reload;
+  g_strfreev (state->arguments);
+  state->arguments = g_strdupv (run->arguments);
+  g_hash_table_unref (state->set);
+  state->set = g_hash_table_ref (run->values);
+  state->listen = g_strdup (run->listen);
+  state->token_file = g_strdup (run->token_file);
+  state->runtime_dir = g_strdup (run->runtime_dir);
+  state->state_dir = g_strdup (run->state_dir);
+}
+
+static void
+on_tried (const char *why, gpointer data)
+{
+  Run *run = data;
+  g_autofree char *text = g_strdup (why);
+
+  g_clear_pointer (&run->renewal, kr_renewal_free);
+  if (text != NULL) {
+    kr_reloader_not_renewed (run->reloader, text);
+    return;
+  }
+  run->renew = TRUE;
+  g_main_loop_quit (run->loop);
+}
+
+static const KrRenewalCallbacks renewal_callbacks = {.fill = on_fill, .tried = on_tried};
+
+static gboolean
+on_program_changed (gpointer data)
+{
+  return kr_renewal_is_due ();
+}
+
+static void
+on_renew (gboolean reload, gpointer data)
+{
+  Run *run = data;
+
+  kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL,
+          "the program was replaced by another one: trying that one, the workers go on");
+  run->renew_reload = reload;
+  kr_renewal_free (run->renewal);
+  run->renewal = kr_renewal_new (run->launcher, &renewal_callbacks, run);
+}
+
+static const KrReloaderCallbacks reloader_callbacks = {
+    .busy = on_busy, .program_changed = on_program_changed, .renew = on_renew};
 
 static const KrLauncherCallbacks launcher_callbacks = {
     .handed_over = on_handed_over,
@@ -237,7 +296,9 @@ on_signal (gpointer data)
 {
   Run *run = data;
 
-  if (run->check_pid != 0) {
+  if (run->launcher == NULL) {
+    ; /* just becoming another program: it is seen to before, or after */
+  } else if (run->check_pid != 0) {
     kill (run->check_pid, SIGTERM);
   } else if (!run->interrupted) {
     kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL,
@@ -265,15 +326,36 @@ on_hangup (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+/* What another program has left: it is no longer the time to refuse anything. */
+static void
+resume_files (Run *run)
+{
+  g_autoptr (GString) problems = g_string_new (NULL);
+  g_autoptr (GPtrArray) loaded = kr_renewal_load_files (run->resume, problems);
+
+  if (loaded != NULL) {
+    kr_launcher_resume (run->launcher, run->resume, loaded);
+    kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL,
+            "goes on as version %s with the workers of the program before it", VERSION);
+  } else {
+    /* It has been tried. The workers notice, finish their files and end. */
+    kr_log (G_LOG_LEVEL_CRITICAL, NULL, NULL, "cannot go on: %s", problems->str);
+  }
+  run->wants_reload |= run->resume->reload;
+}
+
 static int
 run_files (Run *run)
 {
   KrExitCode config;
-  int code;
+  int code = KR_EXIT_OK;
 
-  if (run->interrupted)
+  if (run->interrupted && run->resume == NULL)
     return KR_EXIT_OK;
-  code = parse_files (run);
+  if (run->resume != NULL)
+    resume_files (run);
+  else
+    code = parse_files (run);
   if (code != KR_EXIT_OK)
     return code;
   run->status = kr_status_service_new (run->listen, run->token_file, &config);
@@ -284,8 +366,15 @@ run_files (Run *run)
   run->control = kr_control_new (run->runtime_dir, run->launcher, run->reloader);
   kr_launcher_start (run->launcher);
   if (run->wants_reload)
-    on_hangup (run);
+    kr_reloader_ask (run->reloader, NULL, run->resume != NULL && run->resume->reload, FALSE,
+                     "SIGHUP", NULL, NULL);
+  run->wants_reload = FALSE;
+  g_clear_pointer (&run->resume, kr_resume_state_free);
+  if (run->interrupted)
+    kr_launcher_stop (run->launcher);
   g_main_loop_run (run->loop);
+  if (run->renew)
+    return KR_EXIT_OK;
   if (run->code == KR_EXIT_OK)
     kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL, "all ended in good order");
   return run->code;
@@ -294,20 +383,156 @@ run_files (Run *run)
 static int
 run_supervisor (Run *run)
 {
-  /* Before the end of a worker that systemd has sent the same signal: that is no crash then. */
-  guint term_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGTERM, on_signal, run, NULL);
-  guint int_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGINT, on_signal, run, NULL);
-  guint hup_id = g_unix_signal_add (SIGHUP, on_hangup, run);
-  int code = kr_pipeline_files_collect (run->arguments, run->paths);
+  int code;
 
+  if (run->resume != NULL)
+    return run_files (run);
+  code = kr_pipeline_files_collect (run->arguments, run->paths);
   if (code == KR_EXIT_OK)
     code = read_files (run);
   if (code == KR_EXIT_OK)
     code = run_check (run);
-  if (run->interrupted && run->launcher != NULL && code != KR_EXIT_OK)
-    code = KR_EXIT_OK; /* stopped as asked, before anything was started */
-  else if (code == KR_EXIT_OK)
-    code = run_files (run);
+  if (run->interrupted && code != KR_EXIT_OK)
+    return KR_EXIT_OK; /* stopped as asked, before anything was started */
+  return code == KR_EXIT_OK ? run_files (run) : code;
+}
+
+/* --- becoming another program ------------------------------------------------------------ */
+
+/* Everything but the workers ends here; NULL: they could not be let go of, and all goes on. */
+static KrResumeState *
+suspend (Run *run)
+{
+  g_autoptr (KrResumeState) state = kr_resume_state_new ();
+
+  on_fill (state, run);
+  if (!kr_launcher_suspend (run->launcher, TRUE, state))
+    return NULL;
+  kr_reloader_renewed (run->reloader);
+  return g_steal_pointer (&state);
+}
+
+static void
+take_options (Run *run, KrResumeState *state)
+{
+  g_strfreev (run->arguments);
+  run->arguments = g_strdupv (state->arguments);
+  g_clear_pointer (&run->values, g_hash_table_unref);
+  run->values = g_hash_table_ref (state->set);
+  g_free (run->listen);
+  run->listen = g_strdup (state->listen);
+  g_free (run->token_file);
+  run->token_file = g_strdup (state->token_file);
+  g_free (run->runtime_dir);
+  run->runtime_dir = g_strdup (state->runtime_dir);
+  g_free (run->state_dir);
+  run->state_dir = g_strdup (state->state_dir);
+  run->resume = state;
+}
+
+static void
+set_up (Run *run)
+{
+  run->renew = FALSE;
+  run->manager = kr_service_manager_new ();
+  run->alerts = kr_alerts_new (run->state_dir);
+  run->destinations = kr_destinations_new ();
+  run->paths = g_ptr_array_new_with_free_func (g_free);
+  run->texts = g_ptr_array_new_with_free_func (g_free);
+  run->loop = g_main_loop_new (NULL, FALSE);
+  run->launcher = kr_launcher_new (&launcher_callbacks, run);
+}
+
+static void
+tear_down (Run *run, int code)
+{
+  g_clear_pointer (&run->renewal, kr_renewal_free);
+  g_clear_pointer (&run->reloader, kr_reloader_free);
+  g_clear_pointer (&run->control, kr_control_free);
+  g_clear_pointer (&run->launcher, kr_launcher_free);
+  g_clear_pointer (&run->status, kr_status_service_free);
+  g_clear_pointer (&run->alerts, kr_alerts_free);
+  g_clear_pointer (&run->destinations, kr_destinations_free);
+  if (run->renew)
+    kr_service_manager_restore_environment (run->manager);
+  else
+    kr_service_manager_end (run->manager, (KrExitCode)code);
+  g_clear_pointer (&run->manager, kr_service_manager_free);
+  g_clear_pointer (&run->loop, g_main_loop_unref);
+  g_clear_pointer (&run->paths, g_ptr_array_unref);
+  g_clear_pointer (&run->texts, g_ptr_array_unref);
+}
+
+/* Returns only if that fails, or somebody wants something else meanwhile. */
+static void
+become_another (Run *run, KrResumeState *state, char **words)
+{
+  g_autoptr (GError) error = NULL;
+
+  /* From here on they wait for the next program, except those that have come already. */
+  kr_renewal_block_signals ();
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  state->reload |= run->wants_reload;
+  if (!run->interrupted) {
+    kr_renewal_execute (state, words, &error);
+    kr_log (G_LOG_LEVEL_WARNING, NULL, NULL,
+            "the new program cannot be executed (%s); the one that runs goes on",
+            error->message);
+  }
+  kr_renewal_unblock_signals ();
+}
+
+/* Runs until the end, be it as another program. @words: the command line, free of secrets. */
+static int
+run_to_the_end (Run *run, char **words)
+{
+  for (;;) {
+    KrResumeState *state;
+    int code;
+
+    set_up (run);
+    code = run->values != NULL ? run_supervisor (run) : KR_EXIT_CONFIG;
+    state = run->renew ? suspend (run) : NULL;
+    /* Cannot be, as nothing has happened since that was looked at; if so, the workers finish
+     * their files and the service manager starts us again. */
+    if (run->renew && state == NULL)
+      code = KR_EXIT_SOFTWARE;
+    tear_down (run, code);
+    if (state == NULL)
+      return code;
+    become_another (run, state, words);
+    take_options (run, state);
+  }
+}
+
+static int
+start_or_resume (Run *run, char **words)
+{
+  g_autoptr (GError) error = NULL;
+  KrResumeState *state = kr_renewal_take (&error);
+  guint term_id, int_id, hup_id;
+  int code;
+
+  if (state != NULL)
+    take_options (run, state);
+  else
+    run->values = kr_set_values_parse (run->set);
+  if (error != NULL)
+    kr_log (
+        G_LOG_LEVEL_CRITICAL, NULL, NULL,
+        "%s: what the program before has left; starting anew, its workers finish their files",
+        error->message);
+  if (run->runtime_dir == NULL)
+    run->runtime_dir = kr_default_runtime_dir ();
+  if (run->state_dir == NULL)
+    run->state_dir = kr_default_state_dir ();
+  /* Before the end of a worker that systemd has sent the same signal: that is no crash then. */
+  term_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGTERM, on_signal, run, NULL);
+  int_id = g_unix_signal_add_full (G_PRIORITY_HIGH, SIGINT, on_signal, run, NULL);
+  hup_id = g_unix_signal_add (SIGHUP, on_hangup, run);
+  kr_renewal_unblock_signals ();
+  code = run_to_the_end (run, words);
   g_source_remove (term_id);
   g_source_remove (int_id);
   g_source_remove (hup_id);
@@ -354,30 +579,7 @@ kr_cmd_run (int argc, char **argv)
     kr_log_setup (NULL);
     kr_services_prepare ();
     signal (SIGPIPE, SIG_IGN);
-    run.manager = kr_service_manager_new ();
-    if (run.runtime_dir == NULL)
-      run.runtime_dir = kr_default_runtime_dir ();
-    if (run.state_dir == NULL)
-      run.state_dir = kr_default_state_dir ();
-    run.alerts = kr_alerts_new (run.state_dir);
-    run.destinations = kr_destinations_new ();
-    run.paths = g_ptr_array_new_with_free_func (g_free);
-    run.texts = g_ptr_array_new_with_free_func (g_free);
-    run.loop = g_main_loop_new (NULL, FALSE);
-    run.launcher = kr_launcher_new (&launcher_callbacks, &run);
-    run.values = kr_set_values_parse (run.set);
-    code = run.values != NULL ? run_supervisor (&run) : KR_EXIT_CONFIG;
-    kr_reloader_free (run.reloader);
-    kr_control_free (run.control);
-    kr_launcher_free (run.launcher);
-    kr_status_service_free (run.status);
-    kr_alerts_free (run.alerts);
-    kr_destinations_free (run.destinations);
-    kr_service_manager_end (run.manager, (KrExitCode)code);
-    kr_service_manager_free (run.manager);
-    g_main_loop_unref (run.loop);
-    g_ptr_array_unref (run.paths);
-    g_ptr_array_unref (run.texts);
+    code = start_or_resume (&run, words);
   }
   g_clear_pointer (&run.values, g_hash_table_unref);
   g_free (run.listen);

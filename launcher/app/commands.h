@@ -17,6 +17,7 @@ int kr_cmd_analyze (int argc, char **argv);
 int kr_cmd_check (int argc, char **argv);
 int kr_cmd_recover (int argc, char **argv);
 int kr_cmd_reload (int argc, char **argv);
+int kr_cmd_resume_check (int argc, char **argv);
 int kr_cmd_run (int argc, char **argv);
 int kr_cmd_status (int argc, char **argv);
 int kr_cmd_stop (int argc, char **argv);

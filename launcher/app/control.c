@@ -119,7 +119,14 @@ on_reload_ended (int code, const char *text, gpointer data)
   kr_control_reply_end (data, code, text);
 }
 
+static void
+on_reload_again (gpointer data)
+{
+  kr_control_reply_again (data);
+}
+
 static const KrReloadWatcher reload_watcher = {
+    .again = on_reload_again,
     .progress = on_reload_progress,
     .result = on_reload_result,
     .ended = on_reload_ended,

@@ -325,11 +325,51 @@ kr_launcher_is_stopping (const KrLauncher *launcher)
   return launcher->n_stops > 0;
 }
 
+gboolean
+kr_launcher_can_suspend (const KrLauncher *launcher)
+{
+  if (launcher->n_stops > 0 || launcher->leaving->len > 0)
+    return FALSE;
+  for (guint i = 0; i < launcher->files->len; i++)
+    if (!kr_supervised_can_suspend (launcher->files->pdata[i]))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+kr_launcher_suspend (KrLauncher *launcher, gboolean detach, KrResumeState *state)
+{
+  gboolean fine = kr_launcher_can_suspend (launcher);
+
+  g_free (state->instance);
+  state->instance = g_strdup (launcher->instance);
+  state->started_utc_us = launcher->started_utc_us;
+  for (guint i = 0; fine && i < launcher->files->len; i++)
+    fine = kr_supervised_suspend (launcher->files->pdata[i], detach,
+                                  kr_resume_state_add_file (state));
+  return fine;
+}
+
+void
+kr_launcher_resume (KrLauncher *launcher, const KrResumeState *state, GPtrArray *loaded)
+{
+  g_free (launcher->instance);
+  launcher->instance = g_strdup (state->instance);
+  launcher->started_utc_us = state->started_utc_us;
+  for (guint i = 0; i < state->files->len; i++) {
+    g_ptr_array_add (launcher->files,
+                     kr_supervised_resume (loaded->pdata[i], state->files->pdata[i],
+                                           &supervised_callbacks, launcher));
+    file_runs (launcher, loaded->pdata[i]);
+  }
+}
+
 void
 kr_launcher_start (KrLauncher *launcher)
 {
   for (guint i = 0; i < launcher->files->len; i++)
-    kr_supervised_start (launcher->files->pdata[i]);
+    if (kr_supervised_get_state (launcher->files->pdata[i]) == KR_SUPERVISOR_IDLE)
+      kr_supervised_start (launcher->files->pdata[i]);
   launcher->tick_id = g_timeout_add (1000, on_tick, launcher);
   on_changed (launcher);
 }

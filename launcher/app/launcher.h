@@ -9,6 +9,7 @@
 #include "launcher/core/handover.h"
 #include "launcher/core/snapshot.h"
 #include "launcher/core/worker-event.h"
+#include "launcher/services/resume-state.h"
 
 G_BEGIN_DECLS
 
@@ -60,6 +61,22 @@ gboolean kr_launcher_hand_over (KrLauncher *launcher, KrLoadedFile *loaded, gboo
 void kr_launcher_refuse (KrLauncher *launcher, const char *name, const char *text);
 /* What is going on, for people; NULL = nothing. (transfer full) */
 char *kr_launcher_describe_handover (KrLauncher *launcher, const char *name);
+
+gboolean kr_launcher_can_suspend (const KrLauncher *launcher);
+
+/**
+ * kr_launcher_suspend:
+ * @state: what is told of the launcher and its files
+ * @detach: let go of the workers, too: the launcher can only be freed then
+ *
+ * Returns: FALSE if that is not possible now. With @detach some workers may be in @state
+ * already, and it is to be resumed with.
+ */
+gboolean kr_launcher_suspend (KrLauncher *launcher, gboolean detach, KrResumeState *state);
+
+/* Goes on with what kr_launcher_suspend() has left. @loaded: (element-type KrLoadedFile): its
+ * files, in the same order. Before kr_launcher_start(), which starts only what does not run. */
+void kr_launcher_resume (KrLauncher *launcher, const KrResumeState *state, GPtrArray *loaded);
 
 /* Starts all files. */
 void kr_launcher_start (KrLauncher *launcher);

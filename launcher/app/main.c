@@ -22,6 +22,7 @@ static const Command commands[] = {
     {"check", kr_cmd_check, "check pipeline files and report everything that is wrong"},
     {"recover", kr_cmd_recover, "finalise what crashed recordings left behind"},
     {"reload", kr_cmd_reload, "take over pipeline files that have changed, without a gap"},
+    {"resume-check", kr_cmd_resume_check, NULL},
     {"run", kr_cmd_run, "run pipeline files and keep them running"},
     {"status", kr_cmd_status, "show how the files that run are doing"},
     {"stop", kr_cmd_stop, "end files that run in good order"},

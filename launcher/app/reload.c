@@ -38,7 +38,9 @@ typedef struct {
   gpointer data;
   GPtrArray *files;   /* of KrFoundFile */
   GPtrArray *entries; /* of Entry */
+  gboolean renewing;  /* the program comes first */
   gboolean checked;   /* and found right: it is being carried out */
+  char *note;         /* for the end; NULL = none */
   int code;
 } Job;
 
@@ -68,6 +70,7 @@ static void
 job_free (Job *job)
 {
   g_strfreev (job->words);
+  g_free (job->note);
   g_clear_pointer (&job->files, g_ptr_array_unref);
   g_ptr_array_unref (job->entries);
   g_free (job);
@@ -107,8 +110,11 @@ end_job (Job *job, const char *text)
     kr_log (job->code == KR_EXIT_OK ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_WARNING, NULL, NULL,
             "%s: %s", job->who,
             job->code == KR_EXIT_OK ? "done" : "done, but not all is as it should be");
-  if (job->watcher != NULL && job->watcher->ended != NULL)
-    job->watcher->ended (job->code, text, job->data);
+  if (job->watcher != NULL && job->watcher->ended != NULL) {
+    g_autofree char *all = g_strconcat (job->note != NULL ? job->note : "", text, NULL);
+
+    job->watcher->ended (job->code, all, job->data);
+  }
   g_clear_handle_id (&reloader->look_id, g_source_remove);
   reloader->job = NULL;
   job_free (job);
@@ -209,7 +215,9 @@ tell_all (KrReloader *reloader)
   Job *job = reloader->job;
 
   if (!job->checked)
-    tell_progress (job, NULL, "checking the pipeline files");
+    tell_progress (job, NULL,
+                   job->renewing ? "the program has changed: the new one takes over first"
+                                 : "checking the pipeline files");
   for (guint i = 0; i < job->entries->len; i++) {
     const Entry *entry = job->entries->pdata[i];
 
@@ -261,7 +269,7 @@ refuse (Job *job, int code, const char *text)
 {
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
 
-  job->code = code;
+  job->code = kr_reload_worse_code (job->code, code);
   for (guint i = 0; lines[i] != NULL; i++)
     if (*g_strstrip (lines[i]) != '\0')
       kr_log (G_LOG_LEVEL_WARNING, NULL, NULL, "%s", lines[i]);
@@ -427,8 +435,46 @@ begin_next (gpointer data)
   reloader->callbacks->busy (TRUE, reloader->data);
   kr_log (G_LOG_LEVEL_MESSAGE, NULL, NULL, "%s: looking for what has changed", job->who);
   reloader->look_id = g_timeout_add (LOOK_EVERY_MS, on_look, reloader);
-  kr_find_files (reloader->arguments, reloader->cancellable, on_found, job);
+  job->renewing = !kr_launcher_is_stopping (reloader->launcher) &&
+                  reloader->callbacks->program_changed (reloader->data);
+  if (job->renewing)
+    reloader->callbacks->renew (job->watcher == NULL, reloader->data);
+  else
+    kr_find_files (reloader->arguments, reloader->cancellable, on_found, job);
   return G_SOURCE_REMOVE;
+}
+
+void
+kr_reloader_not_renewed (KrReloader *reloader, const char *why)
+{
+  Job *job = reloader->job;
+
+  kr_log (G_LOG_LEVEL_WARNING, NULL, NULL,
+          "the new program is not taken over (%s); the one that runs goes on", why);
+  if (job == NULL || !job->renewing)
+    return;
+  job->renewing = FALSE;
+  job->code = KR_EXIT_TEMP_FAIL;
+  job->note = g_strdup_printf (
+      "keeprolling: the new program is not taken over (%s); the one that runs goes on\n", why);
+  kr_find_files (reloader->arguments, reloader->cancellable, on_found, job);
+}
+
+static void
+tell_to_ask_again (gpointer data)
+{
+  Job *job = data;
+
+  if (job->watcher != NULL && job->watcher->again != NULL)
+    job->watcher->again (job->data);
+  job_free (job);
+}
+
+void
+kr_reloader_renewed (KrReloader *reloader)
+{
+  g_clear_pointer (&reloader->job, tell_to_ask_again);
+  g_queue_clear_full (&reloader->waiting, tell_to_ask_again);
 }
 
 KrReloader *

@@ -18,6 +18,12 @@ typedef struct _KrReloader KrReloader;
 typedef struct {
   /* The first of several begins, or the last has ended. */
   void (*busy) (gboolean busy, gpointer data);
+  /* Whether the program of the supervisor was replaced on the disk. */
+  gboolean (*program_changed) (gpointer data);
+  /* It is to be taken over, before anything else. @reload: all files are to be handed over
+   * then; else a client sees to that. Ends in kr_reloader_renewed() or
+   * kr_reloader_not_renewed(). */
+  void (*renew) (gboolean reload, gpointer data);
 } KrReloaderCallbacks;
 
 /* All may be NULL. */
@@ -28,6 +34,8 @@ typedef struct {
   void (*result) (const char *file, int code, const char *text, gpointer data);
   /* The last call. @text: what people should know besides; "" = nothing. */
   void (*ended) (int code, const char *text, gpointer data);
+  /* In place of that: the supervisor becomes another program, which is to be asked again. */
+  void (*again) (gpointer data);
 } KrReloadWatcher;
 
 /**
@@ -58,6 +66,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrReloader, kr_reloader_free)
 gboolean kr_reloader_ask (KrReloader *reloader, const char *const *words, gboolean all,
                           gboolean in_turn, const char *who, const KrReloadWatcher *watcher,
                           gpointer data);
+
+/* The supervisor is about to become another program: all who wait are told to ask that one. */
+void kr_reloader_renewed (KrReloader *reloader);
+/* It cannot: @why, for people. The reload goes on with the program that runs. */
+void kr_reloader_not_renewed (KrReloader *reloader, const char *why);
 
 /* For KrLauncherCallbacks.handed_over. */
 void kr_reloader_handed_over (KrReloader *reloader, const char *file, KrHandoverResult result,

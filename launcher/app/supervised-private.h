@@ -115,6 +115,9 @@ void kr_supervised_note_end_of_old (KrSupervised *s, const KrWorker *worker);
 void kr_supervised_clear_handover (KrSupervised *s);
 void kr_predecessor_clear (gpointer predecessor);
 
+/* Of a worker's process; shared by those who make one. */
+extern const KrWorkerProcessCallbacks kr_supervised_process_callbacks;
+
 /* worker */
 /* Takes a reference of @loaded. */
 KrWorker *kr_worker_new (KrSupervised *owner, guint serial, KrLoadedFile *loaded);

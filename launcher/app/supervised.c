@@ -429,7 +429,7 @@ on_exited (KrWorkerProcess *process, int code, int signal, gpointer data)
   s->callbacks->changed (s->data);
 }
 
-static const KrWorkerProcessCallbacks process_callbacks = {
+const KrWorkerProcessCallbacks kr_supervised_process_callbacks = {
     .message = on_message,
     .garbled = on_garbled,
     .exited = on_exited,
@@ -467,7 +467,8 @@ act_spawn (KrSupervised *s, guint serial, gboolean overlap)
     worker->wanted = what_it_records (loaded->file, before);
   if (serial == s->machine.current)
     kr_supervised_adopt (s, loaded);
-  worker->process = kr_worker_process_spawn (config, &process_callbacks, worker, &error);
+  worker->process =
+      kr_worker_process_spawn (config, &kr_supervised_process_callbacks, worker, &error);
   if (worker->process == NULL) {
     KrSupervisorEvent event = {
         .type = KR_SUPERVISOR_EVENT_SPAWN_FAILED, .serial = serial, .reason = error->message};

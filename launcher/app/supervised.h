@@ -8,6 +8,7 @@
 #include "launcher/app/loaded-file.h"
 #include "launcher/core/handover.h"
 #include "launcher/core/snapshot.h"
+#include "launcher/services/resume-state.h"
 
 G_BEGIN_DECLS
 
@@ -58,6 +59,19 @@ void kr_supervised_refuse (KrSupervised *supervised, const char *text);
 char *kr_supervised_describe_handover (const KrSupervised *supervised);
 const KrLoadedFile *kr_supervised_get_loaded (const KrSupervised *supervised);
 KrSupervisorState kr_supervised_get_state (const KrSupervised *supervised);
+
+/**
+ * kr_supervised_can_suspend:
+ *
+ * Returns: whether kr_supervised_suspend() would be possible now: nothing is being changed
+ */
+gboolean kr_supervised_can_suspend (const KrSupervised *supervised);
+/* Fills @file; with @detach its worker is let go of: @supervised can only be freed then. FALSE
+ * if that is not possible now. */
+gboolean kr_supervised_suspend (KrSupervised *supervised, gboolean detach, KrResumeFile *file);
+/* Goes on where kr_supervised_suspend() has left off. */
+KrSupervised *kr_supervised_resume (KrLoadedFile *loaded, const KrResumeFile *file,
+                                    const KrSupervisedCallbacks *callbacks, gpointer data);
 
 /* Once a second. */
 void kr_supervised_tick (KrSupervised *supervised);

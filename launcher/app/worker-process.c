@@ -155,6 +155,44 @@ kr_worker_process_spawn (const KrWorkerMessage *config,
   return g_steal_pointer (&process);
 }
 
+gboolean
+kr_worker_process_can_detach (const KrWorkerProcess *process)
+{
+  return process->pid != 0 && !process->line_ended &&
+         kr_worker_channel_can_detach (process->channel);
+}
+
+gboolean
+kr_worker_process_detach (KrWorkerProcess *process, int *ret_fd, GBytes **ret_rest)
+{
+  int fd;
+
+  if (!kr_worker_process_can_detach (process))
+    return FALSE;
+  fd = kr_worker_channel_detach (process->channel, ret_rest);
+  g_return_val_if_fail (fd >= 0, FALSE);
+  *ret_fd = fd;
+  g_clear_handle_id (&process->watch_id, g_source_remove);
+  process->pid = 0;
+  return TRUE;
+}
+
+KrWorkerProcess *
+kr_worker_process_adopt (gint64 pid, int fd, GBytes *rest,
+                         const KrWorkerProcessCallbacks *callbacks, gpointer data)
+{
+  KrWorkerProcess *process = g_new0 (KrWorkerProcess, 1);
+
+  process->callbacks = callbacks;
+  process->data = data;
+  process->pid = (GPid)pid;
+  process->channel = kr_worker_channel_new (fd, &channel_callbacks, process);
+  kr_worker_channel_restore (process->channel, rest);
+  /* It may have died meanwhile: then this tells at once. */
+  process->watch_id = g_child_watch_add (process->pid, on_child_exit, process);
+  return process;
+}
+
 /* Somebody has to reap a child that nobody watches any more. */
 static void
 on_forgotten_exit (GPid pid, int status, gpointer data)

@@ -50,6 +50,25 @@ KrWorkerProcess *kr_worker_process_spawn (const KrWorkerMessage *config,
  * finishes its files and ends. */
 void kr_worker_process_free (KrWorkerProcess *process);
 
+/**
+ * kr_worker_process_detach:
+ * @ret_fd: (out): the line; whoever takes it over owns it
+ * @ret_rest: (out) (transfer full): what was read of an unfinished message
+ *
+ * Lets go of a living worker without ending it or its line; it stays a child of this process.
+ * @process can only be freed afterwards.
+ *
+ * Returns: FALSE if that is not possible now; nothing changes then
+ */
+gboolean kr_worker_process_detach (KrWorkerProcess *process, int *ret_fd, GBytes **ret_rest);
+
+gboolean kr_worker_process_can_detach (const KrWorkerProcess *process);
+
+/* The other side of it: @pid is a child of this process, @fd the line to it. */
+KrWorkerProcess *kr_worker_process_adopt (gint64 pid, int fd, GBytes *rest,
+                                          const KrWorkerProcessCallbacks *callbacks,
+                                          gpointer data);
+
 gint64 kr_worker_process_get_pid (const KrWorkerProcess *process);
 
 /* Tells it to finish its files and end: over the line, or by SIGTERM if the line is stuck. */

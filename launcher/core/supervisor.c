@@ -930,6 +930,53 @@ set_pace (KrSupervisorPolicy *policy, gint64 interval)
       CLAMP (whole / 6, 500 * G_TIME_SPAN_MILLISECOND, KR_SUPERVISOR_STALLED_STOP_US);
 }
 
+gboolean
+kr_supervisor_suspend (const KrSupervisor *supervisor, KrSupervisorResume *ret_resume)
+{
+  if (supervisor->next != 0 || supervisor->old != 0 ||
+      supervisor->state == KR_SUPERVISOR_TERMINATING ||
+      supervisor->state == KR_SUPERVISOR_STOPPING || supervisor->hung)
+    return FALSE;
+  *ret_resume = (KrSupervisorResume){.state = supervisor->state,
+                                     .current = supervisor->current,
+                                     .ready = supervisor->was_ready,
+                                     .last_serial = supervisor->last_serial,
+                                     .deadline = supervisor->deadline,
+                                     .failures = supervisor->failures,
+                                     .exit_code = supervisor->exit_code,
+                                     .crashes = supervisor->crashes,
+                                     .hangs = supervisor->hangs,
+                                     .replacements = supervisor->replacements};
+  return TRUE;
+}
+
+void
+kr_supervisor_resume (KrSupervisor *supervisor, const KrSupervisorPolicy *policy,
+                      const KrSupervisorResume *resume, gint64 now)
+{
+  KrSupervisorState state = resume->state;
+
+  kr_supervisor_init (supervisor, policy, now);
+  supervisor->last_serial = MAX (resume->last_serial, resume->current);
+  supervisor->failures = resume->failures;
+  supervisor->exit_code = resume->exit_code;
+  supervisor->crashes = resume->crashes;
+  supervisor->hangs = resume->hangs;
+  supervisor->replacements = resume->replacements;
+  if (resume->current != 0) {
+    reset_current (supervisor, resume->current, now);
+    supervisor->was_ready = resume->ready;
+    supervisor->has_reported = resume->ready;
+    enter (supervisor, resume->ready ? KR_SUPERVISOR_RUNNING : KR_SUPERVISOR_STARTING, NEVER,
+           now);
+  } else if (state == KR_SUPERVISOR_BACKOFF) {
+    enter (supervisor, state, CLAMP (resume->deadline, now, now + KR_SUPERVISOR_BACKOFF_MAX_US),
+           now);
+  } else if (kr_supervisor_state_is_final (state)) {
+    enter (supervisor, state, NEVER, now);
+  }
+}
+
 void
 kr_supervisor_policy_from_file (KrSupervisorPolicy *policy, const KrPipelineFile *file)
 {

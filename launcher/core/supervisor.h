@@ -229,6 +229,33 @@ typedef struct {
 void kr_supervisor_init (KrSupervisor *supervisor, const KrSupervisorPolicy *policy,
                          gint64 now);
 
+/* What another supervisor has to know to go on in the place of this one. */
+typedef struct {
+  KrSupervisorState state;
+  guint current; /* serial, 0 = none */
+  gboolean ready;
+  guint last_serial;
+  gint64 deadline; /* of a back-off */
+  guint failures;
+  int exit_code;
+  guint64 crashes;
+  guint64 hangs;
+  guint64 replacements;
+} KrSupervisorResume;
+
+/**
+ * kr_supervisor_suspend:
+ * @ret_resume: (out): for kr_supervisor_resume()
+ *
+ * Returns: FALSE if workers are being changed just now: wait for the end of that
+ */
+gboolean kr_supervisor_suspend (const KrSupervisor *supervisor, KrSupervisorResume *ret_resume);
+
+/* As kr_supervisor_init(), for a file whose worker is there already. Its health is judged
+ * afresh, after the grace. */
+void kr_supervisor_resume (KrSupervisor *supervisor, const KrSupervisorPolicy *policy,
+                           const KrSupervisorResume *resume, gint64 now);
+
 /**
  * kr_supervisor_handle:
  * @supervisor: a supervisor

@@ -11,6 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* How long a supervisor that becomes another program may be away. */
+#define RETURN_PATIENCE_US (30 * G_TIME_SPAN_SECOND)
+#define RETURN_LOOK_US     (100 * G_TIME_SPAN_MILLISECOND)
+
 int
 kr_control_connect (const char *path)
 {
@@ -248,6 +252,8 @@ take_news (JsonObject *news, const KrControlListener *listener, gpointer data)
   return TRUE;
 }
 
+#define ASK_AGAIN -2
+
 static int
 hear_out (int fd, const char *path, const KrControlListener *listener, gpointer data,
           char **ret_text, GError **error)
@@ -265,6 +271,10 @@ hear_out (int fd, const char *path, const KrControlListener *listener, gpointer 
     if (root != NULL && JSON_NODE_HOLDS_OBJECT (root) &&
         take_news (json_node_get_object (root), listener, data))
       continue;
+    if (root != NULL && JSON_NODE_HOLDS_OBJECT (root) &&
+        json_object_get_boolean_member_with_default (json_node_get_object (root), "again",
+                                                     FALSE))
+      return ASK_AGAIN;
     g_clear_pointer (&root, json_node_unref);
     answer = g_string_new (line);
     root = parse_answer (path, answer, error);
@@ -292,10 +302,9 @@ converse (const char *path, const char *request, const KrControlListener *listen
   return code;
 }
 
-int
-kr_control_reload (const char *path, const char *const *files, gboolean all, gboolean in_turn,
-                   const KrControlListener *listener, gpointer data, char **ret_text,
-                   GError **error)
+static int
+reload_once (const char *path, const char *const *files, gboolean all, gboolean in_turn,
+             const KrControlListener *listener, gpointer data, char **ret_text, GError **error)
 {
   const char *flags[3] = {NULL};
   g_autofree char *request = NULL;
@@ -317,4 +326,31 @@ kr_control_stop (const char *path, const char *const *files, const KrControlList
   g_autofree char *request = make_request ("stop", files, flags);
 
   return converse (path, request, listener, data, ret_text, error);
+}
+
+int
+kr_control_reload (const char *path, const char *const *files, gboolean all, gboolean in_turn,
+                   const KrControlListener *listener, gpointer data, char **ret_text,
+                   GError **error)
+{
+  int code = reload_once (path, files, all, in_turn, listener, data, ret_text, error);
+  gint64 end = g_get_monotonic_time () + RETURN_PATIENCE_US;
+
+  /* The supervisor becomes another program and is away for a moment. The workers are still
+   * those of the one before it: all files are meant then. */
+  while (code == ASK_AGAIN && g_get_monotonic_time () < end) {
+    g_autoptr (GError) not_yet = NULL;
+
+    g_usleep (RETURN_LOOK_US);
+    code = reload_once (path, files, TRUE, in_turn, listener, data, ret_text, &not_yet);
+    if (code == -1 && g_error_matches (not_yet, G_IO_ERROR, G_IO_ERROR_FAILED))
+      g_propagate_error (error, g_steal_pointer (&not_yet)); /* it has said no */
+    else if (code == -1)
+      code = ASK_AGAIN;
+  }
+  if (code != ASK_AGAIN)
+    return code;
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+               "%s is becoming another program, and has not come back", path);
+  return -1;
 }

@@ -246,8 +246,8 @@ end_line (Client *client, JsonBuilder *builder)
   g_autoptr (JsonNode) root = NULL;
   g_autofree char *text = NULL;
 
-  json_builder_end_object (builder);
-  root = json_builder_get_root (builder);
+  json_builder_end_object (owned);
+  root = json_builder_get_root (owned);
   text = json_to_string (root, FALSE);
   g_string_append_printf (client->out, "%s\n", text);
   get_on (client);
@@ -283,6 +283,24 @@ kr_control_reply_result (KrControlReply *reply, const char *file, int code, cons
   json_builder_add_int_value (builder, code);
   add_text (builder, "text", text);
   end_line (reply->client, builder);
+}
+
+void
+kr_control_reply_again (KrControlReply *reply)
+{
+  Client *client = reply->client;
+  JsonBuilder *builder;
+
+  g_free (reply);
+  if (client == NULL)
+    return;
+  client->reply = NULL;
+  builder = begin_line ();
+  json_builder_set_member_name (builder, "again");
+  json_builder_add_boolean_value (builder, TRUE);
+  end_line (client, builder);
+  if (!flush (client))
+    drop (client);
 }
 
 void

@@ -16,7 +16,8 @@ G_BEGIN_DECLS
  *   {"command":"reload","files":[],"all":false,"in_turn":false}
  *                                          {"progress":true,"file":"cam1","text":"..."} ...
  *                                          {"result":true,"file":"cam1","code":0,"text":""} ...
- *                                          {"ok":true,"code":0,"text":""}
+ *                                          {"ok":true,"code":0,"text":""}, or
+ *                                          {"again":true}: connect and ask again
  *   anything else                          {"ok":false,"error":"..."}
  * An empty list of files means all. Each supervisor has a socket of its own in the folder,
  * named after its instance, so that several can live beside each other. Main thread; a client
@@ -36,6 +37,9 @@ void kr_control_reply_progress (KrControlReply *reply, const char *file, const c
 /* One of its files is done. */
 void kr_control_reply_result (KrControlReply *reply, const char *file, int code,
                               const char *text);
+/* The program is being replaced by a new one: the client is to ask that one again. The last
+ * word; frees @reply. */
+void kr_control_reply_again (KrControlReply *reply);
 /* The last word; frees @reply. @code: an exit code. */
 void kr_control_reply_end (KrControlReply *reply, int code, const char *text);
 

@@ -327,6 +327,36 @@ kr_worker_channel_new (int fd, const KrWorkerChannelCallbacks *callbacks, gpoint
   return channel;
 }
 
+/* The rest of a line that is too long would be taken for a line of its own: it comes to its end
+ * soon. */
+gboolean
+kr_worker_channel_can_detach (const KrWorkerChannel *channel)
+{
+  return channel->fd >= 0 && channel->outgoing->len == 0 && !channel->skipping;
+}
+
+int
+kr_worker_channel_detach (KrWorkerChannel *channel, GBytes **ret_rest)
+{
+  int fd = channel->fd;
+
+  if (!kr_worker_channel_can_detach (channel))
+    return -1;
+  *ret_rest = g_bytes_new (channel->incoming->data, channel->incoming->len);
+  channel->fd = -1;
+  close_line (channel);
+  return fd;
+}
+
+void
+kr_worker_channel_restore (KrWorkerChannel *channel, GBytes *rest)
+{
+  gsize length;
+  const void *bytes = g_bytes_get_data (rest, &length);
+
+  keep_rest (channel, bytes, length);
+}
+
 void
 kr_worker_channel_free (KrWorkerChannel *channel)
 {

@@ -53,6 +53,22 @@ void kr_worker_channel_free (KrWorkerChannel *channel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrWorkerChannel, kr_worker_channel_free)
 
 /**
+ * kr_worker_channel_detach:
+ * @channel: a channel
+ * @ret_rest: (out) (transfer full): what has been read of a line whose end has not come yet
+ *
+ * Lets go of the socket for another channel, which begins with kr_worker_channel_restore().
+ * @channel can only be freed afterwards.
+ *
+ * Returns: the socket, or -1 if it is closed or something waits to be sent: nothing changes
+ * then
+ */
+int kr_worker_channel_detach (KrWorkerChannel *channel, GBytes **ret_rest);
+gboolean kr_worker_channel_can_detach (const KrWorkerChannel *channel);
+/* Before anything is read. */
+void kr_worker_channel_restore (KrWorkerChannel *channel, GBytes *rest);
+
+/**
  * kr_worker_channel_send:
  * @channel: a channel
  * @message: what to say

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from fakes import Log, alive, final_files, recording_files, records, start, stop, write_file
+from fakes import FAKE, Log, alive, final_files, recording_files, records, start, stop, write_file
 from support import KEEPROLLING, check, environment, run, test
 
 
@@ -485,6 +485,126 @@ def service_manager_is_told(t):
         hear('READY=1')
         said(t, supervisor, 'SIGHUP: done')
         stop(t, supervisor)
+
+
+# --- a new program ---------------------------------------------------------------------------
+
+class Program:
+    """A copy of the program that can be replaced, as an update does it."""
+
+    def __init__(self, t):
+        self.path = t.dir / 'bin' / 'keeprolling'
+        self.path.parent.mkdir()
+        self.install(KEEPROLLING.read_bytes())
+
+    def install(self, content):
+        new = self.path.with_suffix('.new')
+        new.write_bytes(content)
+        new.chmod(0o755)
+        new.rename(self.path)
+
+    def run(self, t, *files, options=(), **env):
+        for name in 'runtime', 'state':
+            (t.dir / name).mkdir(exist_ok=True)
+        return t.spawn([self.path, 'run', '--listen=127.0.0.1:0', *options, *files], **{
+            'RUNTIME_DIRECTORY': t.dir / 'runtime', 'STATE_DIRECTORY': t.dir / 'state',
+            'KEEPROLLING_WORKER': FAKE, 'KR_FAKE_DIR': t.dir, **env})
+
+
+def image(pid):
+    """Which file a process executes."""
+    status = os.stat(f'/proc/{pid}/exe')
+    return status.st_dev, status.st_ino
+
+
+@test
+def new_program_keeps_the_workers(t):
+    program = Program(t)
+    paths = [write_file(t, name) for name in ('one', 'two')]
+    text = paths[0].read_text().replace('[Pipeline record]', '[Variables]\nPASSPHRASE = x\n[Pipeline record]') \
+        .replace('fakesrc !', 'fakesrc name=${PASSPHRASE} !')
+    paths[0].write_text(text)
+    supervisor = program.run(t, *paths, options=['--set', 'PASSPHRASE=very-secret'])
+    workers = {name: running(t, name) for name in ('one', 'two')}
+    before = image(supervisor.pid)
+    program.install(KEEPROLLING.read_bytes())
+    # As long as nobody asks for it nothing happens; then the supervisor comes first.
+    reload(t, 'two')
+    check(image(supervisor.pid) != before, 'another program runs under the same number')
+    check(supervisor.running(), 'it is the same process')
+    check(alive(workers['one']) and len(Log(t, 'one').starts()) == 1, 'its worker has not noticed')
+    check(not alive(workers['two']) and len(Log(t, 'two').starts()) == 2, 'two was handed over')
+    check('goes on as version' in supervisor.output(), supervisor.output())
+    command = open(f'/proc/{supervisor.pid}/cmdline', 'rb').read()
+    check(b'very-secret' not in command, command)
+    opened = os.listdir(f'/proc/{supervisor.pid}/fd')
+    memory = [fd for fd in opened if 'memfd' in os.readlink(f'/proc/{supervisor.pid}/fd/{fd}')]
+    check(not memory, 'nothing of the state is left')
+    # It supervises what it has taken over, and its children inherit no line of others.
+    os.kill(workers['one'], signal.SIGKILL)
+    t.wait(lambda: len(Log(t, 'one').starts()) == 2, 'one is started again')
+    said(t, supervisor, 'records again')
+    # Unchanged now: nothing more to take over.
+    reload(t)
+    check(len(Log(t, 'two').starts()) == 2, 'and two is left alone')
+    stop(t, supervisor)
+    check(not recording_files(t, 'one') and not recording_files(t, 'two'), 'all have their names')
+
+
+@test
+def new_program_by_signal(t):
+    program = Program(t)
+    path = write_file(t)
+    supervisor = program.run(t, path)
+    old = running(t)
+    before = image(supervisor.pid)
+    program.install(KEEPROLLING.read_bytes())
+    supervisor.send(signal.SIGHUP)
+    t.wait(lambda: image(supervisor.pid) != before, 'it becomes the new program')
+    said(t, supervisor, 'SIGHUP: done')
+    check(not alive(old) and len(Log(t, 'cam').starts()) == 2, 'all are handed over')
+    stop(t, supervisor)
+
+
+@test
+def new_program_that_does_not_work(t):
+    program = Program(t)
+    path = write_file(t)
+    supervisor = program.run(t, path)
+    running(t)
+    before = image(supervisor.pid)
+    for content in (b'#!/bin/sh\necho broken >&2; exit 1\n', b'#!/bin/sh\nkill -SEGV $$\n',
+                    b'\x7fELF nonsense'):
+        program.install(content)
+        done = reload(t, code=75)
+        check('the new program is not taken over' in done.err, done.err)
+        check(image(supervisor.pid) == before, 'the one that runs goes on')
+    check('(broken)' in supervisor.output(), supervisor.output())
+    # What the trial says is not what happens: the execution itself fails.
+    program.install(b'#!/bin/sh\nchmod 0 "$0" && mv "$0" "$0.gone"\n')
+    change(path)
+    reload(t, code=70)                              # nor can it check anything
+    check('cannot be executed' in supervisor.output(), supervisor.output())
+    check(image(supervisor.pid) == before and len(Log(t, 'cam').starts()) == 1, 'all goes on')
+    program.install(KEEPROLLING.read_bytes())
+    reload(t)
+    check(image(supervisor.pid) != before, 'a good one is taken over')
+    check(len(Log(t, 'cam').starts()) == 2, 'and the file with it')
+    stop(t, supervisor)
+
+
+@test
+def stop_while_the_program_changes(t):
+    program = Program(t)
+    path = write_file(t)
+    supervisor = program.run(t, path)
+    pid = running(t)
+    program.install(b'#!/bin/sh\nsleep 2\nexit 1\n')
+    under_way = Reload(t)
+    said(t, supervisor, 'trying that one')
+    stop(t, supervisor)
+    under_way.end(75)
+    check('finish' in Log(t, 'cam').words(pid), 'the file is finished')
 
 
 run()
