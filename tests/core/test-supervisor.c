@@ -920,6 +920,64 @@ test_handover_stopped (Case *c, gconstpointer data)
   assert_state (c, KR_SUPERVISOR_STOPPED);
 }
 
+/* Another supervisor goes on with worker 5. */
+static void
+test_suspended_and_resumed (Case *c, gconstpointer data)
+{
+  KrSupervisorResume resume;
+
+  run (c);
+  c->s.failures = 2;
+  c->s.crashes = 3;
+  g_assert_true (kr_supervisor_suspend (&c->s, &resume));
+  memset (&c->s, 0xaa, sizeof c->s);
+  kr_supervisor_resume (&c->s, &policy, &resume, c->now);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  g_assert_cmpuint (c->s.current, ==, 1);
+  g_assert_cmpuint (c->s.crashes, ==, 3);
+  pass (c, 60, 1, TRUE);
+  assert_did (c, "");
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  assert_did (c, "recover:1 alert:crash:1 spawn:2");
+  /* one that does not record yet */
+  g_assert_true (kr_supervisor_suspend (&c->s, &resume));
+  kr_supervisor_resume (&c->s, &policy, &resume, c->now);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, READY, .serial = 2);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+  /* not while there are two */
+  SEND (c, REPLACE, .reason = "reload");
+  g_assert_false (kr_supervisor_suspend (&c->s, &resume));
+  SEND (c, READY, .serial = 3);
+  g_assert_false (kr_supervisor_suspend (&c->s, &resume));
+  SEND (c, EXITED, .serial = 2);
+  g_assert_true (kr_supervisor_suspend (&c->s, &resume));
+}
+
+static void
+test_resumed_without_a_worker (Case *c, gconstpointer data)
+{
+  KrSupervisorResume resume;
+
+  SEND (c, START);
+  SEND (c, EXITED, .serial = 1, .signal = 11);
+  SEND (c, EXITED, .serial = 2, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  g_assert_true (kr_supervisor_suspend (&c->s, &resume));
+  /* What another program has left is not trusted with the time. */
+  resume.deadline = G_MAXINT64;
+  kr_supervisor_resume (&c->s, &policy, &resume, c->now);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  g_string_truncate (c->log, 0);
+  pass (c, 300, 0, FALSE);
+  assert_did (c, "spawn:3");
+  SEND (c, EXITED, .serial = 3, .code = KR_EXIT_DATA);
+  g_assert_true (kr_supervisor_suspend (&c->s, &resume));
+  kr_supervisor_resume (&c->s, &policy, &resume, c->now);
+  assert_state (c, KR_SUPERVISOR_GAVE_UP);
+  g_assert_cmpint (c->s.exit_code, ==, KR_EXIT_DATA);
+}
+
 static void
 test_handover_rolls_back (Case *c, gconstpointer data)
 {
@@ -1111,6 +1169,8 @@ main (int argc, char **argv)
   ADD ("stop/force", test_force);
   ADD ("stop/every-state", test_stop_from_every_state);
   ADD ("handover/done", test_handover);
+  ADD ("resume/worker", test_suspended_and_resumed);
+  ADD ("resume/none", test_resumed_without_a_worker);
   ADD ("handover/policy", test_handover_with_a_policy);
   ADD ("handover/rolled-back", test_handover_rolls_back);
   ADD ("handover/rolled-back-policy", test_rolled_back_policy_is_forgotten);

@@ -222,4 +222,36 @@ def killed_in_the_middle(t):
     check(not missing, f'even so no frame is lost: {sorted(missing)[:20]}')
 
 
+@test(limit=180)
+def new_program(t):
+    """The supervisor becomes another program, twice, and hands over; the recording notices nothing
+    of the first and loses nothing by the second."""
+    program = t.dir / 'bin' / 'keeprolling'
+    program.parent.mkdir()
+
+    def install():
+        new = program.with_suffix('.new')
+        new.write_bytes(KEEPROLLING.read_bytes())
+        new.chmod(0o755)
+        new.rename(program)
+
+    install()
+    recording = Recording(t)
+    still = Recording(t, 'still')
+    for name in 'runtime', 'state':
+        (t.dir / name).mkdir()
+    supervisor = t.spawn([program, 'run', '--listen=127.0.0.1:0', recording.path, still.path],
+                         RUNTIME_DIRECTORY=t.dir / 'runtime', STATE_DIRECTORY=t.dir / 'state')
+    recording.wait(1, supervisor)
+    still.wait(1, supervisor)
+    for turn in 2, 3:
+        install()
+        reload(t, 'cam')
+        recording.wait(turn, supervisor)
+    check(supervisor.output().count('goes on as version') == 2, supervisor.output())
+    stop(t, supervisor)
+    recording.check_no_loss(3)
+    still.check_no_loss(1)
+
+
 run()

@@ -519,6 +519,39 @@ test_lines_in_pieces_and_in_one (void)
   }
 }
 
+/* The line goes to another channel in the middle of a message. */
+static void
+test_detached (void)
+{
+  static const char bytes[] = "{\"type\":\"bye\",\"code\":1}\n";
+  End first, second;
+  int fds[2];
+
+  for (gsize cut = 0; cut < sizeof bytes - 1; cut++) {
+    g_autoptr (GBytes) rest = NULL;
+    int fd;
+
+    make_pair (fds);
+    end_init (&first, fds[0]);
+    write_all (fds[1], bytes, cut);
+    while (g_main_context_iteration (NULL, FALSE))
+      ;
+    g_assert_true (kr_worker_channel_can_detach (first.channel));
+    fd = kr_worker_channel_detach (first.channel, &rest);
+    g_assert_cmpint (fd, ==, fds[0]);
+    g_assert_cmpuint (g_bytes_get_size (rest), ==, cut);
+    g_assert_false (kr_worker_channel_can_detach (first.channel));
+    end_clear (&first);
+    write_all (fds[1], bytes + cut, sizeof bytes - 1 - cut);
+    end_init (&second, fd);
+    kr_worker_channel_restore (second.channel, rest);
+    kr_test_wait (second.n_messages == 1, 30);
+    g_assert_cmpstr (second.log->str, ==, "message:5 ");
+    close (fds[1]);
+    end_clear (&second);
+  }
+}
+
 static void
 test_endless_line (void)
 {
@@ -620,6 +653,7 @@ main (int argc, char **argv)
   g_test_add_func ("/services/worker-channel/mutations", test_mutations);
   g_test_add_func ("/services/worker-channel/both-ways", test_talk_both_ways);
   g_test_add_func ("/services/worker-channel/pieces", test_lines_in_pieces_and_in_one);
+  g_test_add_func ("/services/worker-channel/detached", test_detached);
   g_test_add_func ("/services/worker-channel/endless-line", test_endless_line);
   g_test_add_func ("/services/worker-channel/queue", test_queue_is_bounded_and_order_kept);
   g_test_add_func ("/services/worker-channel/peer-dies", test_peer_dies_while_much_waits);
