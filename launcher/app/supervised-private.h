@@ -13,6 +13,8 @@
 
 /* How long what was seen of a worker's writing counts, at most. */
 #define KR_WRITING_US (5 * G_TIME_SPAN_SECOND)
+/* On a processor: long enough for a report, by far. */
+#define KR_TIME_TO_SPEAK_US (500 * G_TIME_SPAN_MILLISECOND)
 /* Places that a worker's temporary files are looked for in: the open ones and a few before. */
 #define KR_MAX_OPEN_FILES 64
 

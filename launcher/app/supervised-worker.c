@@ -115,9 +115,8 @@ kr_worker_get_starved (const KrWorker *worker)
   if (worker->heartbeat == 0)
     return 0;
   kr_worker_process_get_time (worker->process, &now);
-  /* A report takes milliseconds: one that had that much time and did not use it has no excuse.
-   */
-  if (now.ran - worker->time.ran > worker->owner->machine.policy.hang_limit_us / 4)
+  /* A report takes milliseconds: who had that much time and did not use it has no excuse. */
+  if (now.ran - worker->time.ran > KR_TIME_TO_SPEAK_US)
     return 0;
   return MAX (0, now.starved - worker->time.starved);
 }

@@ -108,6 +108,9 @@ check_ready (KrSupervised *s, KrWorker *worker, gint64 now)
   if (s->machine.state == KR_SUPERVISOR_REPLACING && worker->serial != s->machine.next)
     return;
   worker->ready = TRUE;
+  if (worker->first_segment_utc_us != 0)
+    event.age_us =
+        CLAMP (g_get_real_time () - worker->first_segment_utc_us, 0, now - worker->started);
   kr_supervised_send (s, &event);
 }
 

@@ -385,18 +385,21 @@ on_heartbeat (KrSupervisor *s, guint serial, gboolean report, gint64 now)
 }
 
 static void
-set_ready (KrSupervisor *s, gint64 now, KrSupervisorActions *actions)
+set_ready (KrSupervisor *s, gint64 age, gint64 now, KrSupervisorActions *actions)
 {
   s->was_ready = TRUE;
   s->bad = 0;
   s->healthy_since = MIN (s->healthy_since, now);
   enter (s, KR_SUPERVISOR_RUNNING, NEVER, now);
-  note_recovery (s, s->current, now, actions);
+  /* What is known late has happened all the same; but not before the fault. */
+  note_recovery (s, s->current, MAX (now - MAX (age, 0), s->fault_at), actions);
 }
 
 static gboolean
-on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *actions)
+on_ready (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
+          KrSupervisorActions *actions)
 {
+  guint serial = event->serial;
   guint before = s->current;
   gboolean hung = s->hung;
   gboolean handover = s->handover;
@@ -404,7 +407,7 @@ on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *action
   if (s->state != KR_SUPERVISOR_REPLACING) {
     if (serial != s->current)
       return FALSE;
-    set_ready (s, now, actions);
+    set_ready (s, event->age_us, now, actions);
     return TRUE;
   }
   if (serial != s->next)
@@ -414,7 +417,7 @@ on_ready (KrSupervisor *s, guint serial, gint64 now, KrSupervisorActions *action
   retire (s, before, hung, handover ? s->policy.handover_stop_us : s->policy.timeout_stop_us,
           now, actions);
   alert (actions, KR_ALERT_REPLACED, s->current, 0, hung ? "it hangs" : NULL);
-  set_ready (s, now, actions);
+  set_ready (s, event->age_us, now, actions);
   return TRUE;
 }
 
@@ -846,7 +849,7 @@ dispatch (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
   case KR_SUPERVISOR_EVENT_HEARTBEAT:
     return on_heartbeat (s, event->serial, TRUE, now);
   case KR_SUPERVISOR_EVENT_READY:
-    return on_ready (s, event->serial, now, actions);
+    return on_ready (s, event, now, actions);
   case KR_SUPERVISOR_EVENT_VERDICT:
     return on_verdict (s, event, now, actions);
   case KR_SUPERVISOR_EVENT_SPAWN_FAILED:

@@ -83,10 +83,11 @@ typedef struct {
   int code;     /* exited: its status, meaningless if signal is set */
   int signal;   /* exited: what killed it, 0 = it ended by itself */
   gboolean bad;
-  gboolean at_once;    /* verdict: no need to see Threshold of them */
-  gboolean harmful;    /* verdict: staying is worse than a gap */
-  gboolean stuck;      /* verdict: it cannot end in good order, so it is not asked to */
-  gint64 age_us;       /* verdict: since the fault began, 0 = it is new */
+  gboolean at_once; /* verdict: no need to see Threshold of them */
+  gboolean harmful; /* verdict: staying is worse than a gap */
+  gboolean stuck;   /* verdict: it cannot end in good order, so it is not asked to */
+  /* verdict: since the fault began, 0 = it is new; ready: since it began to record */
+  gint64 age_us;
   gint64 starved_us;   /* tick: of the silence of current, it wanted to run and could not */
   gboolean writing;    /* verdict, tick: current's files grow, whatever else is wrong with it */
   const char *reason;  /* verdict, replace, spawn-failed: why; else NULL */

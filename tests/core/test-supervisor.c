@@ -261,6 +261,21 @@ test_starts_that_lead_to_nothing_count (Case *c, gconstpointer data)
   g_assert_cmpint (kr_supervisor_deadline (&c->s), ==, c->now + 2 * SECOND);
 }
 
+/* The news that it records comes with a report; the outage ended when its file was opened. */
+static void
+test_outage_ends_with_the_file (Case *c, gconstpointer data)
+{
+  run (c);
+  SEND (c, EXITED, .serial = 1, .signal = 9);
+  c->now += 3 * SECOND;
+  SEND (c, READY, .serial = 2, .age_us = 2 * SECOND);
+  g_assert_cmpfloat (c->recovered, ==, 1);
+  SEND (c, EXITED, .serial = 2, .signal = 9);
+  c->now += SECOND;
+  SEND (c, READY, .serial = 3, .age_us = 5 * SECOND);
+  g_assert_cmpfloat (c->recovered, ==, 0);
+}
+
 /* A source that stays away: never ready, always well. That is health too. */
 static void
 test_absent_source_is_health (Case *c, gconstpointer data)
@@ -1133,6 +1148,7 @@ main (int argc, char **argv)
   ADD ("crash", test_crash_is_restarted_at_once);
   ADD ("crash/back-off", test_crashes_in_a_row_back_off);
   ADD ("crash/forgiven", test_ten_minutes_of_health_forgive);
+  ADD ("crash/end-of-outage", test_outage_ends_with_the_file);
   ADD ("crash/killed-twelve-times", test_killed_twelve_times);
   ADD ("crash/one-start-a-second", test_no_more_than_one_start_in_a_second);
   ADD ("crash/led-to-nothing", test_starts_that_lead_to_nothing_count);
