@@ -63,6 +63,8 @@ take_caps (KrTimestampRegen *self, KrRegenPad *pad, GstEvent *event)
   g_mutex_lock (&self->lock);
   kr_regen_format_from_caps (caps, &pad->format);
   kr_regen_apply_format (self, pad);
+  if (pad->audio_end > 0)
+    kr_timeline_stream_passed (pad->stream, (gint64)pad->audio_end);
   event = with_frame_rate (self, event, caps);
   g_mutex_unlock (&self->lock);
   g_clear_pointer (&pad->align, gst_audio_stream_align_free);

@@ -36,11 +36,20 @@ duration_of (const KrRegenPad *pad, GstBuffer *buffer)
   return KR_TIME_NONE;
 }
 
+/* Nothing is decoded here: a DTS of its own means nothing. */
+static gboolean
+is_raw (const KrRegenFormat *format)
+{
+  return format->kind == KR_TIMELINE_RAW_VIDEO || format->sample_rate > 0;
+}
+
 static void
 read_buffer (KrRegenPad *pad, GstBuffer *buffer, gint64 arrival, KrTimelineIn *in)
 {
   in->pts = kr_regen_pad_to_running (pad, GST_BUFFER_PTS (buffer));
   in->dts = kr_regen_pad_to_running (pad, GST_BUFFER_DTS (buffer));
+  if (is_raw (&pad->format) && in->pts != KR_TIME_NONE && in->dts != in->pts)
+    in->dts = KR_TIME_NONE;
   in->arrival = arrival;
   in->duration = duration_of (pad, buffer);
   in->hint = pad->hint || GST_BUFFER_IS_DISCONT (buffer) ? KR_TIMELINE_HINT_DISCONT
@@ -113,22 +122,48 @@ push_repeats (KrTimestampRegen *self, KrRegenPad *pad, const KrTimelineOut *out)
   return flow;
 }
 
-/* Raw audio in CFR mode is timed by its samples; the corrected time takes over when the two
- * have come apart. */
 static GstClockTime
-align_audio (KrRegenPad *pad, GstBuffer *buffer, const KrTimelineOut *out)
+samples_last (const KrRegenFormat *format, gsize samples)
+{
+  return gst_util_uint64_scale (samples, GST_SECOND, (guint64)format->sample_rate);
+}
+
+/* Raw audio in CFR mode is timed by its samples; the corrected time takes over when the two
+ * have come apart. Where it takes over backward, the samples that have been heard go. NULL if
+ * that is all of them. */
+static GstBuffer *
+align_audio (KrRegenPad *pad, GstBuffer *buffer, const KrTimelineOut *out, GstClockTime *pts)
 {
   const KrRegenFormat *format = &pad->format;
-  guint samples =
-      (guint)(gst_buffer_get_size (buffer) / (gsize)MAX (format->bytes_per_frame, 1));
-  GstClockTime pts = to_stamp (out->pts);
+  gsize frame = (gsize)MAX (format->bytes_per_frame, 1);
+  gsize samples = gst_buffer_get_size (buffer) / frame, heard = 0;
 
   if (pad->align == NULL)
     pad->align = gst_audio_stream_align_new (format->sample_rate, AUDIO_ALIGN_THRESHOLD,
                                              AUDIO_ALIGN_WAIT);
-  gst_audio_stream_align_process (pad->align, (out->flags & KR_TIMELINE_OUT_DISCONT) != 0, pts,
-                                  samples, &pts, NULL, NULL);
-  return pts;
+  gst_audio_stream_align_process (pad->align, (out->flags & KR_TIMELINE_OUT_DISCONT) != 0,
+                                  to_stamp (out->pts), (guint)samples, pts, NULL, NULL);
+  if (*pts < pad->audio_end)
+    heard =
+        gst_util_uint64_scale (pad->audio_end - *pts, (guint64)format->sample_rate, GST_SECOND);
+  if (heard > 0 && heard >= samples) {
+    gst_buffer_unref (buffer);
+    return NULL;
+  }
+  if (heard > 0)
+    buffer = gst_audio_buffer_truncate (buffer, (gint)frame, heard, (gsize)-1);
+  *pts = MAX (*pts + samples_last (format, heard), pad->audio_end);
+  /* An empty buffer takes its time, too. */
+  pad->audio_end = *pts + MAX (samples_last (format, samples - heard), KR_TIMELINE_TICK);
+  return buffer;
+}
+
+static void
+count_drop (KrTimestampRegen *self, KrRegenPad *pad)
+{
+  g_mutex_lock (&self->lock);
+  kr_timeline_stream_drop (pad->stream);
+  g_mutex_unlock (&self->lock);
 }
 
 /* Called without the lock. */
@@ -136,11 +171,17 @@ static GstFlowReturn
 push_frame (KrTimestampRegen *self, KrRegenPad *pad, GstBuffer *buffer,
             const KrTimelineOut *out)
 {
-  GstClockTime pts = to_stamp (out->pts);
+  GstClockTime pts = to_stamp (out->pts), dts = to_stamp (out->dts);
   GstFlowReturn flow = GST_FLOW_OK;
 
   if (pad->format.sample_rate > 0) {
-    pts = align_audio (pad, buffer, out);
+    buffer = align_audio (pad, buffer, out, &pts);
+    if (buffer == NULL) {
+      count_drop (self, pad);
+      pad->discont = TRUE;
+      return GST_FLOW_OK;
+    }
+    dts = GST_CLOCK_TIME_IS_VALID (dts) ? pts : dts;
   } else if (pad->format.kind == KR_TIMELINE_RAW_VIDEO) {
     flow = push_repeats (self, pad, out);
     gst_buffer_replace (&pad->previous, buffer);
@@ -149,8 +190,7 @@ push_frame (KrTimestampRegen *self, KrRegenPad *pad, GstBuffer *buffer,
     gst_buffer_unref (buffer);
     return flow;
   }
-  buffer = stamp (buffer, pts, to_stamp (out->dts),
-                  pad->discont || (out->flags & KR_TIMELINE_OUT_DISCONT));
+  buffer = stamp (buffer, pts, dts, pad->discont || (out->flags & KR_TIMELINE_OUT_DISCONT));
   pad->discont = FALSE;
   return gst_pad_push (pad->src, buffer);
 }
@@ -337,6 +377,7 @@ kr_regen_pad_reset (KrRegenPad *pad)
   pad->n_segments = 0;
   pad->passthrough = pad->segment_sent = pad->hint = pad->discont = FALSE;
   pad->flow = GST_FLOW_OK;
+  pad->audio_end = 0;
   gst_clear_buffer (&pad->previous);
   g_clear_pointer (&pad->align, gst_audio_stream_align_free);
 }

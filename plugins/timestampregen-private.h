@@ -49,6 +49,7 @@ typedef struct {
   GstFlowReturn flow;         /* of the last push */
   GstBuffer *previous;        /* CFR: the frame to repeat */
   GstAudioStreamAlign *align; /* CFR: raw audio */
+  GstClockTime audio_end;     /* and where its last buffer ended, 0 = none yet */
 } KrRegenPad;
 
 struct _KrTimestampRegen {

@@ -35,6 +35,12 @@ anchor_grid (KrTimelineStream *stream, KrPush *push)
   frames->base = MAX (push->p, 0);
   if (stream->started)
     frames->base = MAX (frames->base, stream->last_out + stream->last_duration);
+  /* Repeated frames are placed without asking what pictures of a coder that was before them
+   * are still to be shown. */
+  if (stream->kind == KR_TIMELINE_RAW_VIDEO && stream->shown.n > 0)
+    frames->base =
+        MAX (frames->base,
+             kr_add_saturated (stream->shown.sorted[stream->shown.n - 1], push->duration));
   frames->last = -1;
   frames->anchored = TRUE;
 }

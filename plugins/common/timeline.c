@@ -187,6 +187,7 @@ kr_timeline_stream_set_format (KrTimelineStream *stream, KrTimelineKind kind, gi
   if (stream->kind != kind) {
     kr_dts_init (&stream->dts);
     stream->n_without_dts = G_MAXUINT;
+    frames->anchored = FALSE;
   }
   stream->kind = kind;
   stream->duration = MAX (duration, 0);
@@ -501,6 +502,13 @@ kr_timeline_stream_drop (KrTimelineStream *stream)
 {
   stream->stats.out--;
   stream->stats.dropped++;
+}
+
+/* What the caller has stamped by itself reached until @time: the next stamp is not before it. */
+void
+kr_timeline_stream_passed (KrTimelineStream *stream, gint64 time)
+{
+  stream->last_out = MAX (stream->last_out, kr_sub_saturated (time, KR_TIMELINE_TICK));
 }
 
 /**

@@ -182,6 +182,7 @@ gint64 kr_timeline_gap (KrTimelineStream *stream, gint64 t, gint64 duration, gin
                         KrTimelineOut *out);
 gint64 kr_timeline_frame_time (KrTimelineStream *stream, gint64 number);
 void kr_timeline_stream_drop (KrTimelineStream *stream);
+void kr_timeline_stream_passed (KrTimelineStream *stream, gint64 time);
 
 gint64 kr_timeline_stream_offset (KrTimelineStream *stream);
 void kr_timeline_stream_get_stats (KrTimelineStream *stream, KrTimelineStreamStats *stats);

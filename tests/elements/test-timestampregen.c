@@ -719,6 +719,38 @@ test_cfr_audio (void)
   gst_harness_teardown (harness);
 }
 
+/* A source whose samples last longer than its stamps say. Where the stamps take over, what has
+ * been heard is cut off: time does not go back, and the sound does not run away from its
+ * stamps. */
+static void
+test_cfr_slow_audio (void)
+{
+  GstHarness *harness = new_harness (PCM_CAPS, "mode", 3, "live", 2, NULL);
+  GstClockTime end = 0;
+  guint i, cut = 0;
+
+  for (i = 0; i < 3000; i++) {
+    GstBuffer *buffer = gst_buffer_new_allocate (NULL, 1920, NULL);
+    g_autoptr (GstBuffer) result = NULL;
+
+    gst_buffer_memset (buffer, 0, 0, 1920);
+    GST_BUFFER_PTS (buffer) = i * 19900 * GST_USECOND;
+    gst_harness_push (harness, buffer);
+    result = gst_harness_try_pull (harness);
+    if (result == NULL) {
+      cut++;
+      continue;
+    }
+    cut += gst_buffer_get_size (result) < 1920;
+    g_assert_cmpuint (GST_BUFFER_PTS (result) + 1000, >=, end);
+    g_assert_cmpuint (GST_BUFFER_PTS (result), <, i * 19900 * GST_USECOND + 60 * GST_MSECOND);
+    end = GST_BUFFER_PTS (result) +
+          gst_util_uint64_scale (gst_buffer_get_size (result) / 2, GST_SECOND, 48000);
+  }
+  g_assert_cmpuint (cut, >, 0);
+  gst_harness_teardown (harness);
+}
+
 static void
 test_monitor (void)
 {
@@ -896,6 +928,7 @@ main (int argc, char **argv)
   g_test_add_func ("/timestampregen/cfr-repeats", test_cfr_repeats);
   g_test_add_func ("/timestampregen/cfr-framerate", test_cfr_framerate);
   g_test_add_func ("/timestampregen/cfr-audio", test_cfr_audio);
+  g_test_add_func ("/timestampregen/cfr-slow-audio", test_cfr_slow_audio);
   g_test_add_func ("/timestampregen/monitor", test_monitor);
   g_test_add_func ("/timestampregen/clock-step", test_clock_step);
   g_test_add_func ("/timestampregen/day", test_day);
