@@ -72,7 +72,7 @@ class Machine:
         self._install(installed)
         self.log = self.folder / 'log'
         words = ['--boot', '--private-network', '--console=pipe', '--link-journal=no',
-                 f'--machine={self.folder.name}', 'systemd.unit=basic.target']
+                 f'--machine={self.folder.name.replace("_", "-")}', 'systemd.unit=basic.target']
         if not os.path.isdir('/run/systemd/system'):
             words[:0] = ['--register=no', '--keep-unit']    # nobody to register with
         with open(self.log, 'wb') as log:

@@ -5,6 +5,7 @@
 throw-away copy of this machine and boots it. Where that cannot be done, it fails."""
 
 import json
+import os
 import sys
 import time
 
@@ -300,6 +301,31 @@ def reload_takes_over_what_has_changed(t):
     t.wait(lambda: len(unit.final()) == 2 and len(unit.workers()) == 1, 'SIGHUP does it, too',
            limit=60)
     t.wait(lambda: unit.show('ActiveState') == 'active', 'systemd hears of the end')
+
+
+@case(limit=180)
+def reload_takes_over_a_new_program(t):
+    """Within the sandbox, the watchdog and all: the supervisor executes the program that an update
+    has put in its place."""
+    uri = srt_server(t, clip())
+    unit = Unit(t, 'update', f'srtsrc uri="{uri}" latency=200 poll-timeout=1000',
+                drop_in='WatchdogSec=4\n')
+    ok(unit.start())
+    unit.await_growth()
+    main, [old] = unit.main(), unit.workers()
+    program = machine.root / os.readlink(machine.root / f'proc/{main}/exe').lstrip('/')
+    new = program.with_suffix('.new')
+    new.write_bytes(program.read_bytes())
+    new.chmod(0o755)
+    new.rename(program)
+    ok(machine.run('systemctl', 'reload', unit.name))
+    check(unit.main() == main and unit.show('NRestarts') == '0', 'the process is the same')
+    check('(deleted)' not in os.readlink(machine.root / f'proc/{main}/exe'), 'the program is not')
+    check(unit.said('goes on as version'), 'the journal says so')
+    t.wait(lambda: len(unit.final()) == 1 and len(unit.workers()) == 1, 'the old worker is gone')
+    check(unit.workers() != [old], 'a new one has taken over')
+    time.sleep(6)
+    check(unit.show('ActiveState') == 'active' and unit.main() == main, 'the watchdog is served')
 
 
 @case()
