@@ -52,7 +52,7 @@ class Recording:
         self.path = t.dir / f'{name}.pipeline'
         self.write('as it was')
 
-    def write(self, comment, latency=200, uri=None, more=''):
+    def write(self, comment, latency=1000, uri=None, more=''):
         self.path.write_text(PIPELINE.format(comment=comment, uri=uri or self.uri, out=self.out,
                                              latency=latency, ready=self.ready) + more)
 

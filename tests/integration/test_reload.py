@@ -4,6 +4,7 @@
 """The real supervisor with the test double of tests/support/fake_worker.py as its workers. What
 matters to media is in test_handover.py."""
 
+import json
 import os
 import signal
 import socket
@@ -47,10 +48,18 @@ def change(path, comment='changed'):
     path.write_text(f'# {comment}\n' + path.read_text())
 
 
+def status(t):
+    """What the supervisor says of its files, by name."""
+    done = subprocess.run([KEEPROLLING, 'status', '--json', '--runtime-dir', t.dir / 'runtime'],
+                          capture_output=True, text=True, env=environment(), check=False)
+    return {file['name']: file for file in json.loads(done.stdout or '{"files":[]}')['files']}
+
+
 def running(t, name='cam', n=1):
-    """Pid of the n-th worker once it counts as recording; the file has a name of its own."""
+    """Pid of the n-th worker once the supervisor knows that it records."""
     pid = records(t, name, n)
-    time.sleep(0.5)
+    t.wait(lambda: any(worker['pid'] == pid and worker['ready'] for worker in
+                       status(t).get(name, {'workers': []})['workers']), f'{name} is ready')
     return pid
 
 
@@ -153,7 +162,6 @@ def nothing_runs(t):
 @test
 def dead_source_rolls_back(t):
     path = write_file(t, plan='ok absent ok')
-    path.write_text(path.read_text().replace('TimeoutReadySec = 10s', 'TimeoutReadySec = 3s'))
     supervisor = start(t, path)
     old = running(t)
     change(path)
@@ -421,9 +429,7 @@ def files_come_and_go(t):
     check('finish' in Log(t, 'one').words(Log(t, 'one').starts()[0][0]), 'one has ended')
     check(len(Log(t, 'two').starts()) == 1, 'two was left alone')
     check(alive(Log(t, 'three').starts()[0][0]), 'three runs')
-    status = subprocess.run([KEEPROLLING, 'status', '--json', '--runtime-dir', t.dir / 'runtime'],
-                            capture_output=True, text=True, env=environment(), check=True).stdout
-    check('"three"' in status and '"one"' not in status, status)
+    check(set(status(t)) == {'two', 'three'}, 'and status knows')
     for path in folder.iterdir():
         path.unlink()
     reload(t, code=66)
