@@ -124,7 +124,7 @@ static void
 note_data (KrSourcePolicy *policy, gint64 last_data, gint64 now, gboolean *ret_back)
 {
   policy->last_data = last_data;
-  policy->overslept = FALSE;
+  policy->overslept = policy->was_blocked = FALSE;
   *ret_back = policy->outage_from != NO_OUTAGE;
   policy->outage_from = NO_OUTAGE;
   policy->tries = 0;
@@ -149,8 +149,10 @@ tick_silent (KrSourcePolicy *policy, gboolean blocked, gint64 now)
 {
   switch (policy->state) {
   case KR_SOURCE_FLOWING:
-    if (blocked) {
-      /* It has something to say and nobody takes it: a full disk, a stuck encoder. */
+    if (blocked || policy->was_blocked) {
+      /* It has something to say and nobody takes it: a full disk, a stuck encoder. Once they
+       * do, it has as long as ever to say the next thing. */
+      policy->was_blocked = blocked;
       policy->next = now + policy->timeout_us;
       return KR_SOURCE_NOTHING;
     }

@@ -59,10 +59,11 @@ typedef struct {
   gint64 last_data; /* or the moment it was first opened */
   gint64 since;     /* of the state */
   gint64 next; /* when kr_source_policy_tick() may have something to do; G_MAXINT64 = not */
-  gboolean overslept; /* the last look came far too late: what is there had no time to come */
-  gint64 outage_from; /* of the present outage; G_MININT64 = none */
-  guint tries;        /* openings in the present outage */
-  guint64 seen;       /* buffers at the last look */
+  gboolean overslept;   /* the last look came far too late: what is there had no time to come */
+  gboolean was_blocked; /* at the last look, and has sent nothing since */
+  gint64 outage_from;   /* of the present outage; G_MININT64 = none */
+  guint tries;          /* openings in the present outage */
+  guint64 seen;         /* buffers at the last look */
   gint64 flaps[KR_SOURCE_FLAPS];
   guint next_flap;
 } KrSourcePolicy;
