@@ -20,8 +20,8 @@ struct _KrLauncher {
   KrHistogram recoveries[KR_N_LAYERS];
   KrSnapshot *snapshot;
   char *instance;
-  gint64 started_utc_us;
-  guint n_stops; /* how often somebody has asked */
+  gint64 started; /* monotonic */
+  guint n_stops;  /* how often somebody has asked */
   guint tick_id;
   guint changed_id; /* a snapshot is due */
   gboolean finished;
@@ -93,7 +93,9 @@ take_snapshot (KrLauncher *launcher)
   KrSnapshot *before = launcher->snapshot;
 
   snapshot->taken_utc_us = g_get_real_time ();
-  snapshot->started_utc_us = launcher->started_utc_us;
+  /* Not as it was then: the wall clock may have been set. */
+  snapshot->started_utc_us =
+      snapshot->taken_utc_us - (g_get_monotonic_time () - launcher->started);
   snapshot->version = g_strdup (VERSION);
   snapshot->instance = g_strdup (launcher->instance);
   snapshot->stopping = launcher->n_stops > 0;
@@ -287,8 +289,8 @@ kr_launcher_new (const KrLauncherCallbacks *callbacks, gpointer data)
 
   launcher->callbacks = callbacks;
   launcher->data = data;
-  launcher->started_utc_us = g_get_real_time ();
-  launcher->instance = kr_instance_id_new (launcher->started_utc_us);
+  launcher->started = g_get_monotonic_time ();
+  launcher->instance = kr_instance_id_new (g_get_real_time ());
   launcher->files = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_supervised_free);
   launcher->leaving = g_ptr_array_new ();
   launcher->history = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_recovery_free);

@@ -63,6 +63,7 @@ struct _KrSupervised {
   GPtrArray *before;      /* of KrPipelineReport: counters of the workers that are gone */
   KrHealthReport *health; /* per pipeline, the last judgement */
   GPtrArray *gaps;        /* of KrGapMeter, per pipeline */
+  gint64 utc_offset;      /* of the wall clock to the monotonic one, as the meters know it */
   gint64 next_leftovers;  /* monotonic: when to look for them again; G_MAXINT64 = looking */
   guint leftovers;
   gint64 leftover_oldest_utc_us;

@@ -14,6 +14,8 @@
 /* How long the end waits for a disk that gives a leftover its name. */
 #define RESCUE_PATIENCE_US (10 * G_TIME_SPAN_SECOND)
 /* Between two looks for files that nobody finishes. */
+/* A clock that is slewed gets there in small steps. */
+#define CLOCK_STEP_US      (G_TIME_SPAN_SECOND / 2)
 #define LEFTOVERS_EVERY_US G_TIME_SPAN_MINUTE
 
 static const char *
@@ -218,12 +220,27 @@ find_speaker (const KrSupervised *s, gint64 now)
   return speaker != NULL && is_heard (speaker, now) ? speaker : NULL;
 }
 
+/* An hour by which the clock was set is not an hour without data. */
+static void
+follow_clock (KrSupervised *s)
+{
+  gint64 offset = g_get_real_time () - g_get_monotonic_time ();
+  gint64 step = offset - s->utc_offset;
+
+  if (ABS (step) < CLOCK_STEP_US)
+    return;
+  s->utc_offset = offset;
+  for (guint i = 0; i < s->gaps->len; i++)
+    kr_gap_meter_shift (s->gaps->pdata[i], step);
+}
+
 /* A file that was told to stop has no gaps. */
 static void
 measure_gaps (KrSupervised *s, const KrWorker *speaker)
 {
   guint serial = speaker != NULL ? speaker->serial : s->machine.current;
 
+  follow_clock (s);
   if (s->machine.state == KR_SUPERVISOR_STOPPING || s->machine.state == KR_SUPERVISOR_STOPPED)
     return;
   for (guint i = 0; i < s->gaps->len; i++) {
@@ -364,11 +381,16 @@ static void
 keep_counters (KrSupervised *s, const KrWorker *worker)
 {
   for (guint i = 0; i < s->before->len; i++) {
-    KrPipelineReport *before = s->before->pdata[i];
+    g_autoptr (KrPipelineReport) before = s->before->pdata[i];
     const KrPipelineReport *report = kr_worker_find_report (worker, before->name);
+    KrPipelineReport *sum = kr_pipeline_report_new (before->name);
 
+    g_free (sum->camera);
+    sum->camera = g_strdup (before->camera);
     if (report != NULL)
-      kr_pipeline_report_carry_on (before, report);
+      kr_pipeline_report_carry_on (sum, report);
+    kr_pipeline_report_carry_on (sum, before);
+    s->before->pdata[i] = sum;
   }
 }
 
@@ -865,6 +887,7 @@ kr_supervised_adopt (KrSupervised *s, KrLoadedFile *loaded)
   s->health = g_new0 (KrHealthReport, s->file->pipelines->len);
   s->before = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_report_free);
   s->gaps = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_gap_meter_free);
+  s->utc_offset = g_get_real_time () - g_get_monotonic_time ();
   for (guint i = 0; i < s->file->pipelines->len; i++) {
     gint at = find_pipeline (before, pipeline_name (s, i));
     KrPipelineReport *counters = new_counters (s->file->pipelines->pdata[i]);

@@ -3,8 +3,12 @@
 
 #include "launcher/core/gap-meter.h"
 
+/* Two clocks are never read at one: stamps that differ by less are of one moment. */
+#define SAME_US (50 * G_TIME_SPAN_MILLISECOND)
+
 struct _KrGapMeter {
   gint64 last_data; /* 0 = none yet */
+  gint64 last_told; /* the same as the report had it: the clock may have been set since */
   guint worker;     /* that wrote it */
   guint64 restarts; /* of the pipeline then */
   guint64 reconnects;
@@ -82,7 +86,7 @@ remember (KrGapMeter *meter, const KrGap *gap)
 static void
 go_on (KrGapMeter *meter, const KrPipelineReport *report, guint worker)
 {
-  meter->last_data = report->last_buffer_utc_us;
+  meter->last_data = meter->last_told = report->last_buffer_utc_us;
   meter->worker = worker;
   meter->restarts = report->restarts;
   meter->reconnects = report->reconnects;
@@ -106,13 +110,22 @@ was_reconnected (const KrGapMeter *meter, const KrPipelineReport *report, KrGap 
   return TRUE;
 }
 
+/* Whether the report tells of new data. Not by the worker: a new one begins with what the one
+ * before it told. And the same moment told by a clock that was set in between is no news. */
+static gboolean
+is_fresh (const KrGapMeter *meter, const KrPipelineReport *report)
+{
+  if (report == NULL || report->last_buffer_utc_us == 0 || report->disk_full)
+    return FALSE;
+  return report->last_buffer_utc_us != meter->last_told &&
+         ABS (report->last_buffer_utc_us - meter->last_data) > SAME_US;
+}
+
 gboolean
 kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint worker,
                      gint64 now_utc_us, KrGap *ret_gap)
 {
-  /* Not by the worker: a new one begins with what the one before it told. */
-  gboolean fresh = report != NULL && report->last_buffer_utc_us != 0 && !report->disk_full &&
-                   report->last_buffer_utc_us != meter->last_data;
+  gboolean fresh = is_fresh (meter, report);
   KrGap gap;
 
   if (meter->last_data == 0) {
@@ -144,7 +157,8 @@ kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint wo
     if (renewed && gap.end_utc_us - gap.start_utc_us > 2 * KR_GAP_MIN_US) {
       gap.cause = worker != meter->worker ? KR_GAP_WORKER : KR_GAP_PIPELINE;
     } else if (!renewed && report->sources == 1 && report->sources_silent > 0 &&
-               report->reconnects != meter->reconnects) {
+               report->reconnects != meter->reconnects &&
+               now_utc_us - report->last_buffer_utc_us <= KR_GAP_MIN_US) {
       return FALSE; /* data, but not yet the news of how long there were none: next time */
     } else if (renewed || !was_reconnected (meter, report, &gap)) {
       go_on (meter, report, worker);
@@ -158,6 +172,17 @@ kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint wo
   if (ret_gap != NULL)
     *ret_gap = gap;
   return TRUE;
+}
+
+void
+kr_gap_meter_shift (KrGapMeter *meter, gint64 delta_us)
+{
+  if (meter->last_data != 0)
+    meter->last_data += delta_us;
+  for (guint i = 0; i < meter->n_window; i++) {
+    meter->window[i].start_utc_us += delta_us;
+    meter->window[i].end_utc_us += delta_us;
+  }
 }
 
 KrGapTotal

@@ -79,6 +79,9 @@ void kr_gap_meter_note_recorders (KrGapMeter *meter, guint n, gint64 since, gint
 /* Seconds. */
 double kr_gap_meter_overlap (const KrGapMeter *meter);
 
+/* The wall clock was set by @delta_us: what went before is told by the new one. */
+void kr_gap_meter_shift (KrGapMeter *meter, gint64 delta_us);
+
 /* All ended gaps of one cause. */
 KrGapTotal kr_gap_meter_total (const KrGapMeter *meter, KrGapCause cause);
 /* Those of the last 24 hours, and the part of the present one. */

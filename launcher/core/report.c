@@ -130,8 +130,8 @@ add_counts (GArray *counts, const GArray *more)
 void
 kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *before)
 {
-#define SUM(member)    report->member += before->member
-#define LATEST(member) report->member = MAX (report->member, before->member)
+#define SUM(member)   report->member += before->member
+#define NEWER(member) report->member = report->member != 0 ? report->member : before->member
   SUM (received_bytes);
   SUM (written_bytes);
   SUM (durable_bytes);
@@ -148,12 +148,12 @@ kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *b
   SUM (abandoned);
   kr_histogram_add (&report->syncs, &before->syncs);
   kr_histogram_add (&report->finalises, &before->finalises);
-  LATEST (last_buffer_utc_us);
-  LATEST (last_keyframe_utc_us);
-  LATEST (last_growth_utc_us);
-  LATEST (last_sync_utc_us);
+  NEWER (last_buffer_utc_us);
+  NEWER (last_keyframe_utc_us);
+  NEWER (last_growth_utc_us);
+  NEWER (last_sync_utc_us);
 #undef SUM
-#undef LATEST
+#undef NEWER
   add_counts (report->discontinuities, before->discontinuities);
   add_counts (report->restart_causes, before->restart_causes);
   add_counts (report->drops, before->drops);

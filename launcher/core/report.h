@@ -132,8 +132,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrPipelineReport, kr_pipeline_report_free)
  * @report: of a worker
  * @before: of one that was there before it, or is there beside it
  *
- * Adds the counters of @before to those of @report, and takes over the later moments: what
- * people see goes on over the replacement of a worker.
+ * Adds the counters of @before to those of @report, and takes over the moments that @report does
+ * not know yet: what people see goes on over the replacement of a worker. Not the later ones: the
+ * wall clock may have been set back in between.
  */
 void kr_pipeline_report_carry_on (KrPipelineReport *report, const KrPipelineReport *before);
 

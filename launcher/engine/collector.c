@@ -36,7 +36,7 @@ typedef struct {
   /* regenerators */
   char *alien; /* what comes instead of a transport stream, for people; NULL = one comes */
   /* file sinks */
-  gint64 io_age_us;
+  gint64 io_age_us, last_sync_utc_us;
 } Member;
 
 struct _KrCollector {
@@ -319,8 +319,7 @@ look_at_file (KrCollector *collector, Member *member, const GstStructure *stats)
   report->segment_durable_bytes = get_number (stats, "segment-durable-bytes");
   report->disk_free_bytes = get_number (stats, "free-bytes");
   report->disk_runway_s = get_double (stats, "runway-s", -1);
-  report->last_sync_utc_us =
-      MAX (report->last_sync_utc_us, (gint64)(get_number (stats, "last-sync-utc-ns") / 1000));
+  member->last_sync_utc_us = (gint64)(get_number (stats, "last-sync-utc-ns") / 1000);
   member->counts.dropped_by_sink = get_number (stats, "dropped-buffers");
   get_histogram (stats, "sync-ns-histogram", "sync-ns-sum", &member->counts.syncs);
   get_histogram (stats, "finalise-ns-histogram", "finalise-ns-sum", &member->counts.finalises);
@@ -436,25 +435,39 @@ kr_collector_get_stall (KrCollector *collector)
   return NULL;
 }
 
+/* The latest stamp of the members; where they have none yet, that of those before them. Never
+ * the later of the two: the wall clock may have been set back. */
 static void
-sum_growth (KrCollector *collector)
+set_stamp (gint64 *stamp, gint64 latest)
+{
+  if (latest != 0)
+    *stamp = latest;
+}
+
+static void
+sum_up (KrCollector *collector)
 {
   KrPipelineReport *report = collector->report;
+  gint64 growth = 0, keyframe = 0, input = 0, sync = 0;
 
   report->rate = 0;
   report->has_growth = FALSE;
   for (guint i = 0; i < collector->members->len; i++) {
     const Member *member = g_ptr_array_index (collector->members, i);
 
+    sync = MAX (sync, member->last_sync_utc_us);
     if (member->role != GROWTH_MONITOR)
       continue;
     report->has_growth = TRUE;
     report->rate += member->rate;
-    report->last_growth_utc_us = MAX (report->last_growth_utc_us, member->last_growth_utc_us);
-    report->last_keyframe_utc_us =
-        MAX (report->last_keyframe_utc_us, member->last_keyframe_utc_us);
-    report->last_buffer_utc_us = MAX (report->last_buffer_utc_us, member->last_input_utc_us);
+    growth = MAX (growth, member->last_growth_utc_us);
+    keyframe = MAX (keyframe, member->last_keyframe_utc_us);
+    input = MAX (input, member->last_input_utc_us);
   }
+  set_stamp (&report->last_growth_utc_us, growth);
+  set_stamp (&report->last_keyframe_utc_us, keyframe);
+  set_stamp (&report->last_buffer_utc_us, input);
+  set_stamp (&report->last_sync_utc_us, sync);
 }
 
 static void
@@ -489,7 +502,7 @@ kr_collector_report (KrCollector *collector)
   Counts sum;
 
   look_at_members (collector);
-  sum_growth (collector);
+  sum_up (collector);
   sum = sum_counts (collector);
   report->written_bytes = sum.written;
   report->durable_bytes = sum.durable;

@@ -7,6 +7,8 @@
 
 /* Sources of one pipeline that can be held back at a start; the others are simply started. */
 #define MAX_HELD 64
+/* A clock that is slewed gets there in small steps. */
+#define CLOCK_STEP_US (G_TIME_SPAN_SECOND / 2)
 
 struct _KrSourceSet {
   gint64 timeout_us;
@@ -23,6 +25,7 @@ struct _KrSourceSet {
   gboolean held[MAX_HELD]; /* those that would spoil the start of the others */
   guint64 received_before; /* by incarnations that are gone */
   guint64 reconnects;
+  gint64 last_data; /* monotonic */
   gint64 last_data_utc_us;
 };
 
@@ -212,17 +215,30 @@ kr_source_set_take_blame (KrSourceSet *set)
   return g_steal_pointer (&set->failed_text);
 }
 
+/* Once for each moment: two clocks are never read at one, and who reads the same moment told
+ * otherwise would take it for new data. But when the wall clock has been set it is told anew.
+ */
+static void
+note_data (KrSourceSet *set, gint64 last)
+{
+  gint64 latest = MAX (set->last_data, last);
+  gint64 utc_us = g_get_real_time () - (g_get_monotonic_time () - latest);
+
+  if (latest == 0 ||
+      (latest == set->last_data && ABS (utc_us - set->last_data_utc_us) < CLOCK_STEP_US))
+    return;
+  set->last_data = latest;
+  set->last_data_utc_us = utc_us;
+}
+
 static void
 report_source (KrSourceSet *set, KrSourceWatch *watch, KrPipelineReport *report)
 {
   GstElement *element = kr_source_watch_get_element (watch);
-  gint64 last = kr_source_watch_get_last_data (watch);
 
   report->received_bytes += kr_source_watch_get_bytes (watch);
   report->sources_silent += kr_source_watch_is_silent (watch);
-  if (last != 0)
-    set->last_data_utc_us =
-        MAX (set->last_data_utc_us, g_get_real_time () - (g_get_monotonic_time () - last));
+  note_data (set, kr_source_watch_get_last_data (watch));
   if (g_str_has_prefix (G_OBJECT_TYPE_NAME (element), "GstSRTSrc"))
     kr_collector_add_srt (report->source_stats, element);
 }

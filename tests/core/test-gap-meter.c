@@ -129,6 +129,24 @@ test_an_absent_source (Fixture *f, gconstpointer data)
   g_assert_cmpint (kr_gap_meter_open_since (f->meter), ==, 0);
 }
 
+/* The report that tells of the last data tells of the silence, too. */
+static void
+test_a_source_that_has_just_left (Fixture *f, gconstpointer data)
+{
+  f->report->sources = 1;
+  pass (f, 10, TRUE);
+  f->report->state = KR_PIPELINE_RECONNECTING;
+  f->report->sources_silent = 1;
+  f->report->reconnects = 1;
+  f->report->last_buffer_utc_us += S / 10;
+  g_assert_false (pass (f, 3, FALSE));
+  g_assert_cmpint (kr_gap_meter_open_since (f->meter), ==, f->report->last_buffer_utc_us);
+  f->report->sources_silent = 0;
+  f->report->state = KR_PIPELINE_PLAYING;
+  g_assert_true (pass (f, 1, TRUE));
+  g_assert_cmpint (f->gap.cause, ==, KR_GAP_SOURCE);
+}
+
 static void
 test_a_pipeline_without_data (Fixture *f, gconstpointer data)
 {
@@ -213,6 +231,31 @@ test_a_clock_set_back_invents_nothing (Fixture *f, gconstpointer data)
   g_assert_false (pass (f, 10, TRUE));
 }
 
+/* By three hours, in the middle of an outage of seven seconds. */
+static void
+test_a_clock_that_is_set_makes_no_gap_longer (Fixture *f, gconstpointer data)
+{
+  pass (f, 10, TRUE);
+  f->report->state = KR_PIPELINE_RECONNECTING;
+  pass (f, 3, FALSE);
+  f->now += 10800 * S;
+  f->report->sources = f->report->sources_silent = 1;
+  f->report->reconnects++;
+  kr_gap_meter_shift (f->meter, 10800 * S);
+  pass (f, 1, FALSE);
+  /* The worker tells the old moment anew. */
+  f->report->last_buffer_utc_us += 10800 * S + 3;
+  pass (f, 2, FALSE);
+  g_assert_cmpint (kr_gap_meter_open_since (f->meter), !=, 0);
+  f->report->state = KR_PIPELINE_PLAYING;
+  g_assert_true (pass (f, 1, TRUE));
+  g_assert_cmpfloat_with_epsilon (length (&f->gap), 7.0, 0.001);
+  f->now -= 86400 * S;
+  kr_gap_meter_shift (f->meter, -86400 * S);
+  pass (f, 3, TRUE);
+  g_assert_cmpuint (kr_gap_meter_recent (f->meter, f->now).count, ==, 1);
+}
+
 static void
 test_the_window_forgets (Fixture *f, gconstpointer data)
 {
@@ -260,6 +303,7 @@ main (int argc, char **argv)
   ADD ("steady", test_steady_data_leave_no_gap);
   ADD ("before-first-data", test_nothing_counts_before_the_first_data);
   ADD ("source", test_an_absent_source);
+  ADD ("just-left", test_a_source_that_has_just_left);
   ADD ("short-outage", test_a_short_outage_between_reports);
   ADD ("pipeline", test_a_pipeline_without_data);
   ADD ("worker", test_a_worker_that_is_gone);
@@ -269,6 +313,7 @@ main (int argc, char **argv)
   ADD ("stop", test_a_stop_is_no_gap);
   ADD ("clock-set-back", test_a_clock_set_back_invents_nothing);
   ADD ("two-workers", test_two_workers);
+  ADD ("clock-set", test_a_clock_that_is_set_makes_no_gap_longer);
   ADD ("window", test_the_window_forgets);
   return g_test_run ();
 }

@@ -51,11 +51,13 @@ test_carry_on (void)
   before->restarts = 2;
   before->last_growth_utc_us = 50;
   before->last_sync_utc_us = 50;
+  before->last_keyframe_utc_us = 3650; /* the clock was set back since */
   before->disk_free_bytes = 7;
   before->state = KR_PIPELINE_FAILED;
   kr_pipeline_report_count (before->discontinuities, "gap", 2);
   report->written_bytes = 11;
   report->last_growth_utc_us = 60;
+  report->last_keyframe_utc_us = 61;
   kr_pipeline_report_count (report->discontinuities, "gap", 1);
   kr_pipeline_report_carry_on (report, before);
 
@@ -63,6 +65,7 @@ test_carry_on (void)
   g_assert_cmpuint (report->restarts, ==, 2);
   g_assert_cmpint (report->last_growth_utc_us, ==, 60);
   g_assert_cmpint (report->last_sync_utc_us, ==, 50);
+  g_assert_cmpint (report->last_keyframe_utc_us, ==, 61);
   g_assert_cmpuint (report->disk_free_bytes, ==, 0);
   g_assert_cmpint (report->state, ==, KR_PIPELINE_IDLE);
   g_assert_cmpuint (g_array_index (report->discontinuities, KrNamedCount, 0).count, ==, 3);
