@@ -93,6 +93,19 @@ go_on (KrGapMeter *meter, const KrPipelineReport *report, guint worker)
   meter->open = FALSE;
 }
 
+/* The last data are news, and so is that nothing has come since. A report alone that is old
+ * does not say that: it may have come late. */
+static void
+note_silence (KrGapMeter *meter, const KrPipelineReport *report, guint worker,
+              gint64 now_utc_us)
+{
+  if (report->sources_silent == 0 || report->sources_silent < report->sources ||
+      now_utc_us - meter->last_data <= KR_GAP_MIN_US)
+    return;
+  meter->open = TRUE;
+  meter->cause = cause_now (meter, report, worker);
+}
+
 /* A source that was silent between two samples, and is back, has told for how long. With
  * several sources the others went on. */
 static gboolean
@@ -162,6 +175,7 @@ kr_gap_meter_sample (KrGapMeter *meter, const KrPipelineReport *report, guint wo
       return FALSE; /* data, but not yet the news of how long there were none: next time */
     } else if (renewed || !was_reconnected (meter, report, &gap)) {
       go_on (meter, report, worker);
+      note_silence (meter, report, worker, now_utc_us);
       return FALSE;
     }
   }
