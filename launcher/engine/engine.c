@@ -5,6 +5,8 @@
 
 #include "launcher/engine/engine.h"
 
+#include "launcher/engine/debug-log.h"
+
 /* Elements between a source and what reads it; a circle would have none. */
 #define MAX_CHAIN 64
 
@@ -31,8 +33,10 @@ kr_engine_init (GError **error)
 {
   g_autoptr (GError) reason = NULL;
 
-  if (gst_init_check (NULL, NULL, &reason))
+  if (gst_init_check (NULL, NULL, &reason)) {
+    kr_debug_log_redact ();
     return TRUE;
+  }
   /* It may fail without saying why. */
   if (reason != NULL)
     g_propagate_error (error, g_steal_pointer (&reason));

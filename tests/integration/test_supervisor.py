@@ -423,4 +423,22 @@ def secrets_stay_out(t):
     check('verysecret' not in supervisor.output(), supervisor.output())
 
 
+@test(limit=120)
+def debug_log_has_no_secrets(t):
+    """What people send to others who are to help them: GStreamer's own log, of check and worker."""
+    path = t.dir / 'cam.pipeline'
+    path.write_text('[Pipeline record]\nLaunch = srtsrc uri="srt://127.0.0.1:1?passphrase=verysecret1" '
+                    'poll-timeout=1000 ! fakesink  srtsrc uri="srt://127.0.0.1:2" '
+                    'passphrase="${SECRET}" streamid=verysecret3 poll-timeout=1000 ! fakesink\n')
+    log = t.dir / 'debug.log'
+    supervisor = t.run_pipeline(path, set={'SECRET': 'verysecret2000'}, GST_DEBUG_FILE=log,
+                                GST_DEBUG='default:6,GST_PIPELINE:6,GST_PARAMS:6,srt*:6,uri*:6')
+    t.wait(lambda: 'no data from' in supervisor.output(), 'it has tried', alive=[supervisor])
+    stop(t, supervisor)
+    text = log.read_text()
+    check('passphrase=***' in text, text[-3000:])
+    check('verysecret' not in text, [row for row in text.splitlines() if 'verysecret' in row][:5])
+    check('verysecret' not in supervisor.output(), supervisor.output())
+
+
 run()
