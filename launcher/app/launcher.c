@@ -84,6 +84,13 @@ on_happened (KrSupervised *supervised, KrLayer layer, const char *pipeline, cons
     launcher->callbacks->event (launcher, file, pipeline, kind, text, details, launcher->data);
 }
 
+/* By the wall clock as it is now: it may have been set since. */
+static gint64
+started_utc_us (const KrLauncher *launcher)
+{
+  return g_get_real_time () - (g_get_monotonic_time () - launcher->started);
+}
+
 /* --- snapshot -------------------------------------------------------------------------- */
 
 static void
@@ -93,9 +100,7 @@ take_snapshot (KrLauncher *launcher)
   KrSnapshot *before = launcher->snapshot;
 
   snapshot->taken_utc_us = g_get_real_time ();
-  /* Not as it was then: the wall clock may have been set. */
-  snapshot->started_utc_us =
-      snapshot->taken_utc_us - (g_get_monotonic_time () - launcher->started);
+  snapshot->started_utc_us = started_utc_us (launcher);
   snapshot->version = g_strdup (VERSION);
   snapshot->instance = g_strdup (launcher->instance);
   snapshot->stopping = launcher->n_stops > 0;
@@ -345,7 +350,7 @@ kr_launcher_suspend (KrLauncher *launcher, gboolean detach, KrResumeState *state
 
   g_free (state->instance);
   state->instance = g_strdup (launcher->instance);
-  state->started_utc_us = launcher->started_utc_us;
+  state->started_utc_us = started_utc_us (launcher);
   for (guint i = 0; fine && i < launcher->files->len; i++)
     fine = kr_supervised_suspend (launcher->files->pdata[i], detach,
                                   kr_resume_state_add_file (state));
@@ -357,7 +362,7 @@ kr_launcher_resume (KrLauncher *launcher, const KrResumeState *state, GPtrArray 
 {
   g_free (launcher->instance);
   launcher->instance = g_strdup (state->instance);
-  launcher->started_utc_us = state->started_utc_us;
+  launcher->started = g_get_monotonic_time () - (g_get_real_time () - state->started_utc_us);
   for (guint i = 0; i < state->files->len; i++) {
     g_ptr_array_add (launcher->files,
                      kr_supervised_resume (loaded->pdata[i], state->files->pdata[i],
