@@ -54,8 +54,8 @@ close_history (KrLauncher *launcher, KrLayer layer, const char *file, const char
   for (guint i = launcher->history->len; i > 0; i--) {
     KrRecovery *entry = launcher->history->pdata[i - 1];
 
-    if (entry->layer != layer || entry->seconds >= 0 || g_strcmp0 (entry->file, file) != 0 ||
-        g_strcmp0 (entry->pipeline, pipeline) != 0)
+    if (entry->layer != layer || entry->seconds >= 0 || !kr_recovery_is_fault (entry) ||
+        g_strcmp0 (entry->file, file) != 0 || g_strcmp0 (entry->pipeline, pipeline) != 0)
       continue;
     entry->seconds = seconds >= 0
                          ? seconds

@@ -50,7 +50,7 @@ probe_history (const KrSnapshot *snapshot, char **ret_reason)
 
     if (snapshot->taken_utc_us - recovery->utc_us > KR_CRITICAL_WINDOW_US)
       break;
-    if (recovery->layer == KR_LAYER_WATCHDOG)
+    if (recovery->layer == KR_LAYER_WATCHDOG && kr_recovery_is_fault (recovery))
       return refuse (ret_reason,
                      g_strdup_printf ("%s: %s within the last minute: %s", recovery->file,
                                       recovery->kind, recovery->reason));

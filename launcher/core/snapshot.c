@@ -99,6 +99,12 @@ kr_recovery_new (gint64 utc_us, KrLayer layer, const char *file, const char *pip
   return recovery;
 }
 
+gboolean
+kr_recovery_is_fault (const KrRecovery *recovery)
+{
+  return !g_str_has_prefix (recovery->kind, "handover");
+}
+
 KrRecovery *
 kr_recovery_copy (const KrRecovery *recovery)
 {

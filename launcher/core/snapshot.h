@@ -123,6 +123,8 @@ void kr_file_snapshot_free (KrFileSnapshot *file);
 KrRecovery *kr_recovery_new (gint64 utc_us, KrLayer layer, const char *file,
                              const char *pipeline, const char *kind, const char *reason,
                              double seconds);
+/* Whether it tells of a fault, and not of somebody's wish. */
+gboolean kr_recovery_is_fault (const KrRecovery *recovery);
 KrRecovery *kr_recovery_copy (const KrRecovery *recovery);
 void kr_recovery_free (KrRecovery *recovery);
 

@@ -100,6 +100,12 @@ test_a_crash_makes_unready_for_a_minute (void)
   g_ptr_array_add (snapshot->history,
                    kr_recovery_new (KR_TEST_UTC_US - 5 * G_TIME_SPAN_SECOND, KR_LAYER_PIPELINE,
                                     "cam1", "record", "reconnect", "silent", 1));
+  /* Nor is a new worker that somebody wanted, whether it took over or not. */
+  for (guint i = 0; i < 2; i++)
+    g_ptr_array_add (snapshot->history,
+                     kr_recovery_new (KR_TEST_UTC_US, KR_LAYER_WATCHDOG, "cam1", "",
+                                      i == 0 ? "handover" : "handover-failed", "rolled back",
+                                      -1));
   g_assert_false (ask (snapshot, KR_PROBE_READY, 0, "signal 9"));
   snapshot->taken_utc_us += 2 * G_TIME_SPAN_SECOND;
   g_assert_true (ask (snapshot, KR_PROBE_READY, 0, NULL));
