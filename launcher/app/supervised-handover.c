@@ -342,6 +342,7 @@ void
 kr_supervised_refuse (KrSupervised *supervised, const char *text)
 {
   conclude (supervised, KR_HANDOVER_REFUSED, g_strdup (text));
+  supervised->callbacks->changed (supervised->data);
 }
 
 /* --- the way ------------------------------------------------------------------------------ */

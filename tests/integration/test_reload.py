@@ -4,16 +4,19 @@
 """The real supervisor with the test double of tests/support/fake_worker.py as its workers. What
 matters to media is in test_handover.py."""
 
+import http.server
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
+import urllib.request
 
 from fakes import FAKE, Log, alive, final_files, recording_files, records, start, stop, write_file
-from support import KEEPROLLING, check, environment, run, test
+from support import KEEPROLLING, Skip, check, environment, free_port, run, test
 
 
 class Reload(threading.Thread):
@@ -463,6 +466,62 @@ def shows_progress_on_a_terminal(t):
             'cam: handed over within':
         check(words in text, f'it shows "{words}": {text}')
     check(text.count('both workers record') == 1, 'the same is said once')
+    stop(t, supervisor)
+
+
+class Endpoint(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.got.append(json.loads(self.rfile.read(int(self.headers['Content-Length']))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@test
+def people_are_told(t):
+    """By webhook, by metrics and by the status, with the same words."""
+    if 'webhook' not in subprocess.run(['strings', KEEPROLLING], capture_output=True, text=True,
+                                       check=False).stdout:
+        raise Skip('built without HTTP')
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Endpoint)
+    server.got = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = free_port(socket.SOCK_STREAM)
+    path = write_file(t, plan='ok exit:70 ok',
+                      alerts=f'Webhook = http://127.0.0.1:{server.server_port}/')
+    supervisor = start(t, path, options=['--listen', f'127.0.0.1:{port}'])
+    running(t)
+    change(path)
+    reload(t, code=75)
+    reload(t)
+    good = path.read_text()
+    path.write_text(good + '[Nonsense]\n')
+    reload(t, code=65)
+    got = lambda: [message for message in server.got if message['kind'] == 'handover']
+    t.wait(lambda: len(got()) >= 3, 'three messages')
+    told = [(message['kind'], message['details']['event'], message['details']['result'])
+            for message in got()]
+    check(told == [('handover', 'handover-failed', 'rolled-back'),
+                   ('handover', 'handover', 'completed'),
+                   ('handover', 'handover-failed', 'refused')], told)
+    check('exited with status 70' in got()[0]['text'], got()[0])
+    check(f'{path}:' in got()[2]['text'] and 'Nonsense' in got()[2]['text'], got()[2])
+    def metrics():
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
+            return answer.read().decode()
+
+    for result, count in {'refused': 1, 'completed': 1, 'rolled-back': 1, 'not-recording': 0,
+                          'interrupted': 0}.items():
+        t.wait(lambda: f'keeprolling_handovers_total{{file="cam",result="{result}"}} {count}\n' in
+               metrics(), f'the metrics count {result}')
+    overlap = float(re.search(r'handover_overlap_seconds{file="cam"} (\S+)', metrics()).group(1))
+    handovers = status(t)['cam']['handovers']
+    t.note(f'overlap: {overlap:.2f} s')
+    check(1 < overlap < 20 and abs(handovers['last_overlap_s'] - overlap) < 0.01, handovers)
+    check(handovers['stage'] is None and handovers['last_result'] == 'refused', handovers)
+    server.shutdown()
     stop(t, supervisor)
 
 
