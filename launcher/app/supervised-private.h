@@ -121,6 +121,19 @@ void kr_predecessor_clear (gpointer predecessor);
 /* Of a worker's process; shared by those who make one. */
 extern const KrWorkerProcessCallbacks kr_supervised_process_callbacks;
 
+/* parts of it: alerts, gaps, files */
+char *kr_supervised_alert_text (const KrSupervised *s, const KrSupervisorAction *action);
+GLogLevelFlags kr_supervised_alert_level (KrAlert alert);
+KrPipelineReport *kr_supervised_merge_reports (const KrSupervised *s, const KrWorker *current,
+                                               const KrPipelineReport *before);
+const KrWorker *kr_supervised_find_speaker (const KrSupervised *s, gint64 now);
+void kr_supervised_measure_gaps (KrSupervised *s, const KrWorker *speaker);
+void kr_supervised_measure_silence (KrSupervised *s, gint64 now);
+void kr_supervised_measure_overlaps (KrSupervised *s, gint64 now);
+void kr_supervised_rescue_files (KrSupervised *s, const KrWorker *worker);
+void kr_supervised_measure_silent_worker (KrSupervised *s, const KrWorker *worker, gint64 now);
+void kr_supervised_look_for_leftovers (KrSupervised *s, gint64 now);
+
 /* worker */
 /* Takes a reference of @loaded. */
 KrWorker *kr_worker_new (KrSupervised *owner, guint serial, KrLoadedFile *loaded);

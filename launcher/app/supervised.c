@@ -13,16 +13,6 @@
 
 /* How long the end waits for a disk that gives a leftover its name. */
 #define RESCUE_PATIENCE_US (10 * G_TIME_SPAN_SECOND)
-/* Between two looks for files that nobody finishes. */
-/* A clock that is slewed gets there in small steps. */
-#define CLOCK_STEP_US      (G_TIME_SPAN_SECOND / 2)
-#define LEFTOVERS_EVERY_US G_TIME_SPAN_MINUTE
-
-static const char *
-name_of (const KrSupervised *s)
-{
-  return s->file->name;
-}
 
 KrWorker *
 kr_supervised_find_worker (const KrSupervised *s, guint serial)
@@ -169,130 +159,9 @@ send_verdict (KrSupervised *s, gint64 now)
   kr_supervised_send (s, &event);
   if (s->machine.state == KR_SUPERVISOR_UNHEALTHY &&
       s->machine.bad < s->machine.policy.threshold)
-    kr_log (G_LOG_LEVEL_WARNING, name_of (s), NULL,
+    kr_log (G_LOG_LEVEL_WARNING, kr_supervised_get_name (s), NULL,
             "unhealthy, %u of %u verdicts: %s; at %u the worker is replaced", s->machine.bad,
             s->machine.policy.threshold, s->verdict.reason, s->machine.policy.threshold);
-}
-
-static KrPipelineReport *
-merge_reports (const KrSupervised *s, const KrWorker *current, const KrPipelineReport *before)
-{
-  const KrPipelineReport *report =
-      current != NULL ? kr_worker_find_report (current, before->name) : NULL;
-  KrPipelineReport *merged;
-
-  if (report != NULL) {
-    merged = kr_pipeline_report_copy (report);
-  } else {
-    merged = kr_pipeline_report_new (before->name);
-    g_free (merged->camera);
-    merged->camera = g_strdup (before->camera);
-  }
-  kr_pipeline_report_carry_on (merged, before);
-  for (guint i = 0; i < s->workers->len; i++) {
-    const KrWorker *other = s->workers->pdata[i];
-    const KrPipelineReport *beside =
-        other != current ? kr_worker_find_report (other, before->name) : NULL;
-
-    if (beside != NULL)
-      kr_pipeline_report_carry_on (merged, beside);
-  }
-  return merged;
-}
-
-/* --- gaps ------------------------------------------------------------------------------ */
-
-static gboolean
-is_heard (const KrWorker *worker, gint64 now)
-{
-  return worker->reports->len > 0 && now - worker->heartbeat < KR_HEARTBEAT_WARN_US;
-}
-
-/* What is recorded by any of the workers counts. The current one speaks for all, unless it has
- * fallen silent. */
-static const KrWorker *
-find_speaker (const KrSupervised *s, gint64 now)
-{
-  const KrWorker *speaker = kr_supervised_find_worker (s, s->machine.current);
-
-  for (guint i = 0; i < s->workers->len && (speaker == NULL || !is_heard (speaker, now)); i++)
-    speaker = s->workers->pdata[i];
-  return speaker != NULL && is_heard (speaker, now) ? speaker : NULL;
-}
-
-/* An hour by which the clock was set is not an hour without data. */
-static void
-follow_clock (KrSupervised *s)
-{
-  gint64 offset = g_get_real_time () - g_get_monotonic_time ();
-  gint64 step = offset - s->utc_offset;
-
-  if (ABS (step) < CLOCK_STEP_US)
-    return;
-  s->utc_offset = offset;
-  for (guint i = 0; i < s->gaps->len; i++)
-    kr_gap_meter_shift (s->gaps->pdata[i], step);
-}
-
-/* A file that was told to stop has no gaps. */
-static void
-measure_gaps (KrSupervised *s, const KrWorker *speaker)
-{
-  guint serial = speaker != NULL ? speaker->serial : s->machine.current;
-
-  follow_clock (s);
-  if (s->machine.state == KR_SUPERVISOR_STOPPING || s->machine.state == KR_SUPERVISOR_STOPPED)
-    return;
-  for (guint i = 0; i < s->gaps->len; i++) {
-    g_autoptr (KrPipelineReport) report = NULL;
-
-    if (speaker != NULL)
-      report = merge_reports (s, speaker, s->before->pdata[i]);
-    kr_gap_meter_sample (s->gaps->pdata[i], report, serial, g_get_real_time (), NULL);
-  }
-}
-
-static guint
-count_recorders (const KrSupervised *s, const char *pipeline, gint64 now, gint64 *ret_since)
-{
-  guint n = 0;
-
-  *ret_since = 0;
-  for (guint i = 0; i < s->workers->len; i++) {
-    const KrWorker *worker = s->workers->pdata[i];
-
-    if (!kr_worker_records (worker, pipeline) || !is_heard (worker, now))
-      continue;
-    n++;
-    *ret_since = MAX (*ret_since, worker->first_segment_utc_us);
-  }
-  return n;
-}
-
-static void
-measure_overlaps (KrSupervised *s, gint64 now)
-{
-  gint64 utc = g_get_real_time ();
-
-  for (guint i = 0; i < s->gaps->len; i++) {
-    const KrPipelineReport *before = s->before->pdata[i];
-    gint64 since;
-    guint n = count_recorders (s, before->name, now, &since);
-
-    kr_gap_meter_note_recorders (s->gaps->pdata[i], n, since, utc);
-  }
-}
-
-/* Each report is measured when it comes: to look at the last one again a second later would
- * take the next, if it is a little late, for a gap. */
-static void
-measure_silence (KrSupervised *s, gint64 now)
-{
-  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
-
-  if (find_speaker (s, now) == NULL &&
-      (current == NULL || !kr_worker_is_writing (current, now)))
-    measure_gaps (s, NULL);
 }
 
 /* --- what workers say ------------------------------------------------------------------ */
@@ -305,10 +174,10 @@ on_report (KrWorker *worker, const KrWorkerMessage *message, gint64 now)
 
   kr_worker_take_report (worker, message, now);
   kr_worker_process_get_usage (worker->process, &worker->usage);
-  measure_overlaps (s, now);
+  kr_supervised_measure_overlaps (s, now);
   kr_supervised_send (s, &event);
   check_ready (s, worker, now);
-  measure_gaps (s, find_speaker (s, now));
+  kr_supervised_measure_gaps (s, kr_supervised_find_speaker (s, now));
   if (worker->serial == s->machine.current) {
     judge (s, now);
     send_verdict (s, now);
@@ -359,7 +228,7 @@ on_message (KrWorkerProcess *process, const KrWorkerMessage *message, gpointer d
   case KR_WORKER_MESSAGE_CONFIG:
   case KR_WORKER_MESSAGE_STOP:
   case KR_N_WORKER_MESSAGES:
-    kr_log (G_LOG_LEVEL_WARNING, name_of (s), NULL,
+    kr_log (G_LOG_LEVEL_WARNING, kr_supervised_get_name (s), NULL,
             "worker %u sent a message that only a supervisor sends; ignored", worker->serial);
     break;
   }
@@ -371,7 +240,7 @@ on_garbled (KrWorkerProcess *process, const GError *error, gpointer data)
   KrWorker *worker = data;
 
   worker->garbled++;
-  kr_log (G_LOG_LEVEL_WARNING, name_of (worker->owner), NULL,
+  kr_log (G_LOG_LEVEL_WARNING, kr_supervised_get_name (worker->owner), NULL,
           "worker %u sent a line that makes no sense (%s); it does not count as a sign of life",
           worker->serial, error->message);
 }
@@ -394,43 +263,6 @@ keep_counters (KrSupervised *s, const KrWorker *worker)
   }
 }
 
-/* --- rescue ---------------------------------------------------------------------------- */
-
-static void
-on_rescued (GPtrArray *rescued, gpointer data)
-{
-  KrSupervised *s = data;
-
-  s->rescues--;
-  for (guint i = 0; i < rescued->len; i++) {
-    const KrRescued *one = rescued->pdata[i];
-    g_autofree char *text = NULL;
-
-    if (g_strcmp0 (one->action, "failed") == 0)
-      text = g_strdup_printf ("the unfinished file %s could not be recovered: %s; keeprolling "
-                              "recover can try again",
-                              one->temp_path, one->detail);
-    else
-      text = g_strdup_printf ("unfinished file %s %s%s%s", one->temp_path, one->action,
-                              one->path != NULL ? ": now " : "",
-                              one->path != NULL ? one->path : "");
-    kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL, "%s", text);
-    kr_supervised_happened (s, KR_LAYER_WATCHDOG, "", "file-recovered", text, -1, NULL);
-  }
-  s->callbacks->changed (s->data);
-}
-
-static void
-rescue_files (KrSupervised *s, const KrWorker *worker)
-{
-  g_autoptr (GPtrArray) paths = kr_worker_temp_paths (worker);
-
-  if (paths->len == 0)
-    return;
-  s->rescues++;
-  kr_disk_job_rescue (paths, s->cancellable, on_rescued, s);
-}
-
 /* --- actions --------------------------------------------------------------------------- */
 
 static void
@@ -444,7 +276,7 @@ on_exited (KrWorkerProcess *process, int code, int signal, gpointer data)
                              .signal = signal};
 
   if (worker->serial == s->machine.old && signal == 0)
-    kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL,
+    kr_log (G_LOG_LEVEL_MESSAGE, kr_supervised_get_name (s), NULL,
             "the old worker has finished its files and ended (status %d)", code);
   kr_supervised_note_end_of_old (s, worker);
   kr_supervised_send (s, &event);
@@ -502,119 +334,18 @@ act_spawn (KrSupervised *s, guint serial, gboolean overlap)
     kr_supervised_send (s, &event);
     return;
   }
-  kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL,
+  kr_log (G_LOG_LEVEL_MESSAGE, kr_supervised_get_name (s), NULL,
           "worker %u started%s (process %" G_GINT64_FORMAT ")", serial,
           overlap ? " beside the old one" : "", kr_worker_process_get_pid (worker->process));
-}
-
-static char *
-crash_text (const KrSupervised *s, const KrSupervisorAction *action)
-{
-  const char *why = action->reason;
-  guint failures = s->machine.failures;
-
-  if (action->seconds <= 0)
-    return g_strdup_printf ("the worker is gone (%s); the next one starts now", why);
-  if (failures < 2)
-    return g_strdup_printf ("the worker is gone (%s), soon after the one before it; the next "
-                            "one starts in %.1f s",
-                            why, action->seconds);
-  return g_strdup_printf ("the worker is gone (%s); it recorded nothing, the %u. in a row; the "
-                          "next one starts in %.1f s, and waits twice as long each time, 5 min "
-                          "at most",
-                          why, failures, action->seconds);
-}
-
-static char *
-hang_text (const KrSupervisorAction *action)
-{
-  const char *why = action->reason;
-
-  if (action->overlap)
-    return g_strdup_printf ("the worker hangs (%s), but its files grow: another is started "
-                            "beside it, and it is killed once that one records",
-                            why);
-  if (action->seconds > 0)
-    return g_strdup_printf ("the worker hangs (%s) and writes nothing: it is being killed, and "
-                            "the next one starts %.0f s later",
-                            why, action->seconds);
-  return g_strdup_printf ("the worker hangs (%s) and writes nothing: it is being killed, and "
-                          "the next one starts at once",
-                          why);
-}
-
-static char *
-replacement_text (const KrSupervisorAction *action)
-{
-  if (action->overlap)
-    return g_strdup_printf ("the worker is being replaced: %s; it records on until the new one "
-                            "does, which starts now beside it",
-                            action->reason);
-  return g_strdup_printf (
-      "the worker is being replaced: %s; it records nothing any more, so it "
-      "goes first and the new one starts then",
-      action->reason);
-}
-
-/* What people read about an alert: what happened, why, what happens next. */
-static char *
-alert_text (const KrSupervised *s, const KrSupervisorAction *action)
-{
-  const char *why = action->reason;
-
-  switch (action->alert) {
-  case KR_ALERT_CRASH:
-    return crash_text (s, action);
-  case KR_ALERT_HANG:
-    return hang_text (action);
-  case KR_ALERT_REPLACEMENT:
-    return replacement_text (action);
-  case KR_ALERT_REPLACED:
-    if (why[0] != '\0')
-      return g_strdup_printf ("the new worker records; the old one is being killed, since %s, "
-                              "and its files will be recovered",
-                              why);
-    return g_strdup ("the new worker records; the old one finishes its files and ends");
-  case KR_ALERT_REPLACE_FAILED:
-    return g_strdup_printf ("the new worker did not take over (%s); the old one goes on", why);
-  case KR_ALERT_GAVE_UP:
-    return g_strdup_printf ("the worker %s: starting it again cannot help, so nothing records "
-                            "this file until somebody looks at it",
-                            why);
-  case KR_ALERT_DONE:
-    return g_strdup_printf ("the worker has ended by itself (%s), as its pipelines wanted",
-                            why);
-  case KR_ALERT_KILLED:
-    return g_strdup_printf ("a worker is being killed: %s; its files will be recovered", why);
-  case KR_ALERT_HANDOVER:
-    return g_strdup_printf ("handover begins: %s", why);
-  case KR_ALERT_MONITOR_PAUSED:
-    return g_strdup_printf (
-        "the supervisor itself stood still for %.1f s; what it did not hear "
-        "meanwhile is held against nobody",
-        action->seconds);
-  case KR_N_ALERTS:
-    break;
-  }
-  g_return_val_if_reached (NULL);
-}
-
-static GLogLevelFlags
-alert_level (KrAlert alert)
-{
-  if (alert == KR_ALERT_GAVE_UP)
-    return G_LOG_LEVEL_CRITICAL;
-  if (alert == KR_ALERT_REPLACED || alert == KR_ALERT_DONE || alert == KR_ALERT_HANDOVER)
-    return G_LOG_LEVEL_MESSAGE;
-  return G_LOG_LEVEL_WARNING;
 }
 
 static void
 act_alert (KrSupervised *s, const KrSupervisorAction *action)
 {
-  g_autofree char *text = alert_text (s, action);
+  g_autofree char *text = kr_supervised_alert_text (s, action);
 
-  kr_log (alert_level (action->alert), name_of (s), NULL, "%s", text);
+  kr_log (kr_supervised_alert_level (action->alert), kr_supervised_get_name (s), NULL, "%s",
+          text);
   if (action->alert != KR_ALERT_REPLACED && action->alert != KR_ALERT_DONE &&
       action->alert != KR_ALERT_HANDOVER && action->alert != KR_ALERT_MONITOR_PAUSED)
     set_reason (s, action->reason);
@@ -641,7 +372,7 @@ act_recovered (KrSupervised *s, const KrSupervisorAction *action)
                              action->reason);
 
   s->last_recovery_s = action->seconds;
-  kr_log (G_LOG_LEVEL_MESSAGE, name_of (s), NULL, "%s", text);
+  kr_log (G_LOG_LEVEL_MESSAGE, kr_supervised_get_name (s), NULL, "%s", text);
   kr_supervised_happened (s, KR_LAYER_WATCHDOG, "", "recovered", text, action->seconds, NULL);
 }
 
@@ -666,7 +397,7 @@ carry_out (KrSupervised *s, const KrSupervisorAction *action)
     break;
   case KR_SUPERVISOR_ACTION_RECOVER:
     if (worker != NULL)
-      rescue_files (s, worker);
+      kr_supervised_rescue_files (s, worker);
     break;
   case KR_SUPERVISOR_ACTION_PROMOTE:
     if (worker != NULL)
@@ -734,7 +465,7 @@ kr_supervised_send (KrSupervised *s, const KrSupervisorEvent *event)
   KrSupervisorActions actions;
 
   if (!kr_supervisor_handle (&s->machine, event, g_get_monotonic_time (), &actions)) {
-    kr_log (G_LOG_LEVEL_DEBUG, name_of (s), NULL,
+    kr_log (G_LOG_LEVEL_DEBUG, kr_supervised_get_name (s), NULL,
             "event %s of worker %u has no place in state %s",
             kr_supervisor_event_name (event->type), event->serial,
             kr_supervisor_state_name (before));
@@ -747,36 +478,7 @@ kr_supervised_send (KrSupervised *s, const KrSupervisorEvent *event)
     s->callbacks->changed (s->data);
 }
 
-/* --- a silent worker's files ------------------------------------------------------------- */
-
-static void
-on_measured (guint64 bytes, gpointer data)
-{
-  KrSupervised *s = data;
-  KrWorker *worker = kr_supervised_find_worker (s, s->measuring);
-
-  s->measuring = 0;
-  if (worker == NULL)
-    return;
-  if (worker->measured != 0 && bytes > worker->measured)
-    worker->wrote_at = g_get_monotonic_time ();
-  worker->measured = bytes;
-}
-
-/* A worker that has fallen silent may write on all the same: only its files can tell. */
-static void
-measure_silent_worker (KrSupervised *s, const KrWorker *worker, gint64 now)
-{
-  g_autoptr (GPtrArray) paths = NULL;
-
-  if (s->measuring != 0 || !kr_worker_is_silent (worker, now))
-    return;
-  paths = kr_worker_temp_paths (worker);
-  if (paths->len == 0)
-    return;
-  s->measuring = worker->serial;
-  kr_disk_job_measure (paths, s->cancellable, on_measured, s);
-}
+/* --- looking ---------------------------------------------------------------------------- */
 
 static void
 look (KrSupervised *s, gint64 now)
@@ -784,7 +486,7 @@ look (KrSupervised *s, gint64 now)
   KrWorker *worker = kr_supervised_find_worker (s, s->machine.current);
 
   if (worker != NULL)
-    measure_silent_worker (s, worker, now);
+    kr_supervised_measure_silent_worker (s, worker, now);
   tick (s, now);
   judge (s, now);
   send_verdict (s, now);
@@ -810,38 +512,6 @@ arm_look (KrSupervised *s)
   s->look_ms = wanted;
   if (wanted < 1000)
     s->look_id = g_timeout_add (wanted, on_look, s);
-}
-
-static void
-on_leftovers (guint count, gint64 oldest_utc_us, gpointer data)
-{
-  KrSupervised *s = data;
-
-  s->leftovers = count;
-  s->leftover_oldest_utc_us = oldest_utc_us;
-  s->next_leftovers = g_get_monotonic_time () + LEFTOVERS_EVERY_US;
-}
-
-static void
-look_for_leftovers (KrSupervised *s, gint64 now)
-{
-  g_autoptr (GPtrArray) folders = NULL;
-  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
-
-  if (now < s->next_leftovers || current == NULL)
-    return;
-  folders = g_ptr_array_new_with_free_func (g_free);
-  for (guint i = 0; i < s->before->len; i++) {
-    const KrPipelineReport *before = s->before->pdata[i];
-    const KrPipelineReport *report = kr_worker_find_report (current, before->name);
-
-    if (report != NULL && report->segment_path != NULL)
-      g_ptr_array_add (folders, g_path_get_dirname (report->segment_path));
-  }
-  if (folders->len == 0)
-    return;
-  s->next_leftovers = G_MAXINT64;
-  kr_disk_job_leftovers (folders, s->cancellable, on_leftovers, s);
 }
 
 /* --- the file -------------------------------------------------------------------------- */
@@ -949,7 +619,7 @@ kr_supervised_free (KrSupervised *supervised)
 const char *
 kr_supervised_get_name (const KrSupervised *supervised)
 {
-  return name_of (supervised);
+  return supervised->file->name;
 }
 
 void
@@ -984,9 +654,9 @@ kr_supervised_tick (KrSupervised *supervised)
       supervised->machine.last_serial % 8 == (guint)(now / G_TIME_SPAN_SECOND % 8))
     worker->fds = kr_worker_process_count_fds (worker->process);
   look (supervised, now);
-  measure_silence (supervised, now);
-  measure_overlaps (supervised, now);
-  look_for_leftovers (supervised, now);
+  kr_supervised_measure_silence (supervised, now);
+  kr_supervised_measure_overlaps (supervised, now);
+  kr_supervised_look_for_leftovers (supervised, now);
 }
 
 gboolean
@@ -1011,70 +681,4 @@ void
 kr_supervised_set_destination (KrSupervised *supervised, const KrDestinationProbe *probe)
 {
   supervised->destination = *probe;
-}
-
-/* --- snapshot -------------------------------------------------------------------------- */
-
-static void
-snapshot_workers (const KrSupervised *s, KrFileSnapshot *snapshot, gint64 now)
-{
-  for (guint role = 0; role < KR_N_WORKER_ROLES; role++) {
-    for (guint i = 0; i < s->workers->len; i++) {
-      KrWorkerRole its_role;
-      const KrWorker *worker = s->workers->pdata[i];
-
-      if (kr_supervisor_role (&s->machine, worker->serial, &its_role) && its_role == role)
-        g_ptr_array_add (snapshot->workers, kr_worker_take_snapshot (worker, role, now));
-    }
-  }
-}
-
-static void
-fill_in_gaps (KrPipelineSnapshot *pipeline, const KrGapMeter *meter, gint64 now_utc_us)
-{
-  for (guint i = 0; i < KR_N_GAP_CAUSES; i++)
-    pipeline->gaps[i] = kr_gap_meter_total (meter, i);
-  pipeline->overlap_s = kr_gap_meter_overlap (meter);
-  pipeline->gaps_24h = kr_gap_meter_recent (meter, now_utc_us);
-  pipeline->gap_since_utc_us = kr_gap_meter_open_since (meter);
-}
-
-KrFileSnapshot *
-kr_supervised_take_snapshot (const KrSupervised *s)
-{
-  KrFileSnapshot *snapshot = kr_file_snapshot_new (s->file->path, name_of (s));
-  gint64 now = g_get_monotonic_time ();
-  gint64 to_utc = g_get_real_time () - now;
-  const KrWorker *current = kr_supervised_find_worker (s, s->machine.current);
-
-  snapshot->state = s->machine.state;
-  snapshot->since_utc_us = s->machine.since + to_utc;
-  if (s->machine.state == KR_SUPERVISOR_BACKOFF)
-    snapshot->next_start_utc_us = s->machine.deadline + to_utc;
-  snapshot->exit_code = s->machine.exit_code;
-  snapshot->is_final = kr_supervised_is_final (s);
-  snapshot->killed = s->had_to_kill;
-  snapshot->consecutive_bad = s->machine.bad;
-  snapshot->threshold = s->machine.policy.threshold;
-  snapshot->verdict = s->verdict;
-  snapshot->crashes = s->machine.crashes + s->machine.hangs;
-  snapshot->replacements = s->machine.replacements;
-  g_free (snapshot->last_reason);
-  snapshot->last_reason = g_strdup (s->last_reason);
-  snapshot->last_recovery_s = s->last_recovery_s;
-  snapshot->leftovers = s->leftovers;
-  snapshot->leftover_oldest_utc_us = s->leftover_oldest_utc_us;
-  snapshot->handovers = s->handovers;
-  snapshot->handovers.stage = s->handover.stage;
-  snapshot->handovers.last_text = g_strdup (s->handovers.last_text);
-  snapshot_workers (s, snapshot, now);
-  for (guint i = 0; i < s->before->len; i++) {
-    KrPipelineSnapshot *pipeline =
-        kr_pipeline_snapshot_new (merge_reports (s, current, s->before->pdata[i]));
-
-    pipeline->health = s->health[i];
-    fill_in_gaps (pipeline, s->gaps->pdata[i], g_get_real_time ());
-    g_ptr_array_add (snapshot->pipelines, pipeline);
-  }
-  return snapshot;
 }

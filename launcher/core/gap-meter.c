@@ -193,6 +193,8 @@ kr_gap_meter_shift (KrGapMeter *meter, gint64 delta_us)
 {
   if (meter->last_data != 0)
     meter->last_data += delta_us;
+  if (meter->both_since != 0)
+    meter->both_since += delta_us;
   for (guint i = 0; i < meter->n_window; i++) {
     meter->window[i].start_utc_us += delta_us;
     meter->window[i].end_utc_us += delta_us;

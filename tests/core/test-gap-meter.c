@@ -292,6 +292,10 @@ test_two_workers (Fixture *f, gconstpointer data)
   kr_gap_meter_note_recorders (f->meter, 2, START, START + 3600 * S);
   kr_gap_meter_note_recorders (f->meter, 1, START, START);
   g_assert_cmpfloat (kr_gap_meter_overlap (f->meter), ==, 15);
+  kr_gap_meter_note_recorders (f->meter, 2, START, START);
+  kr_gap_meter_shift (f->meter, 3600 * S);
+  kr_gap_meter_note_recorders (f->meter, 1, START, START + 3601 * S);
+  g_assert_cmpfloat (kr_gap_meter_overlap (f->meter), ==, 16);
 }
 
 #define ADD(name, function)                                                                    \
