@@ -166,9 +166,12 @@ offset_of (KrTimestampRegen *self, KrRegenPad *pad)
 static GstClockTime
 moved (GstClockTime time, gint64 offset)
 {
-  if (!GST_CLOCK_TIME_IS_VALID (time))
+  gint64 result;
+
+  if (!GST_CLOCK_TIME_IS_VALID (time) || time > (GstClockTime)G_MAXINT64 ||
+      __builtin_add_overflow ((gint64)time, offset, &result))
     return time;
-  return (GstClockTime)MAX ((gint64)time + offset, 0);
+  return (GstClockTime)MAX (result, 0);
 }
 
 static GstEvent *
