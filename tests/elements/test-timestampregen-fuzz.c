@@ -27,6 +27,7 @@ typedef struct {
 
   /* What those downstream have seen. */
   gboolean started, has_caps, has_segment, is_time, ended;
+  GQuark media; /* type in the caps */
   GstClockTime last;
   GHashTable *shown; /* every PTS / TICK */
 } Stream;
@@ -84,6 +85,7 @@ static void
 check_event (World *world, Stream *stream, GstEvent *event)
 {
   const GstSegment *segment;
+  GstCaps *caps;
 
   switch (GST_EVENT_TYPE (event)) {
   case GST_EVENT_STREAM_START:
@@ -93,6 +95,11 @@ check_event (World *world, Stream *stream, GstEvent *event)
   case GST_EVENT_CAPS:
     g_assert_true (stream->started);
     stream->has_caps = TRUE;
+    gst_event_parse_caps (event, &caps);
+    /* Pictures that a coder has not shown yet are nothing to sound on the same pad. */
+    if (gst_structure_get_name_id (gst_caps_get_structure (caps, 0)) != stream->media)
+      g_hash_table_remove_all (stream->shown);
+    stream->media = gst_structure_get_name_id (gst_caps_get_structure (caps, 0));
     break;
   case GST_EVENT_SEGMENT:
     gst_event_parse_segment (event, &segment);
