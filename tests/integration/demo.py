@@ -72,7 +72,7 @@ class Demo:
         words = [f'--set={key}={value}' for key, value in {**self.encoders, **variables}.items()]
         files = [support.PIPELINES / f'{file}.pipeline' for file in files]
         return support.Process(
-            [support.KEEPROLLING, 'run', *words, '--listen=127.0.0.1:0', *files], folder / 'log',
+            [support.KEEPROLLING, 'run', *words, support.LISTEN, *files], folder / 'log',
             RUNTIME_DIRECTORY=folder, STATE_DIRECTORY=folder)
 
     def start_feed(self, number):

@@ -36,6 +36,8 @@ KEEPROLLING = BUILD / 'launcher' / 'keeprolling'
 PIPELINES = SOURCE / 'pipelines'
 SCALE = float(os.environ.get('KR_TEST_TIMEOUT_SCALE', '1'))
 LONG = '--long' in sys.argv
+# A free port, or "none" where the status server was not built.
+LISTEN = f"--listen={os.environ.get('KR_TEST_LISTEN', '127.0.0.1:0')}"
 
 _tests = []
 
@@ -150,7 +152,7 @@ class Test:
         state.mkdir(exist_ok=True)
         words = [f'--set={name}={value}' for name, value in (set or {}).items()]
         if not any(word.startswith('--listen') for word in map(str, options)):
-            words.append('--listen=127.0.0.1:0')
+            words.append(LISTEN)
         return self.keeprolling('run', *words, *options, *files, **{
             'RUNTIME_DIRECTORY': runtime, 'STATE_DIRECTORY': state, **env})
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 
-from support import (KEEPROLLING, SrtFeed, check, children, clip, environment, faults,
+from support import (KEEPROLLING, LISTEN, SrtFeed, check, children, clip, environment, faults,
                      final, free_port, growing, run, size, srt_server, test)
 
 PIPELINE = '''# {comment}
@@ -243,7 +243,7 @@ def new_program(t):
     still = Recording(t, 'still')
     for name in 'runtime', 'state':
         (t.dir / name).mkdir()
-    supervisor = t.spawn([program, 'run', '--listen=127.0.0.1:0', recording.path, still.path],
+    supervisor = t.spawn([program, 'run', LISTEN, recording.path, still.path],
                          RUNTIME_DIRECTORY=t.dir / 'runtime', STATE_DIRECTORY=t.dir / 'state')
     recording.wait(1, supervisor)
     still.wait(1, supervisor)

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 
-from support import BUILD, SOURCE, Skip, check, run, test
+from support import BUILD, LISTEN, SOURCE, Skip, check, run, test
 
 # Folder -> the folders whose headers it may include. Elements and the launcher meet in
 # plugins/common only; engine and services never see each other.
@@ -77,6 +77,8 @@ def every_header_compiles_alone(t):
     flags = compile_flags()
     bad = []
     for path in sources('.h'):
+        if LISTEN == '--listen=none' and '<libsoup/' in path.read_text():
+            continue        # of the part that was not built; its library need not be there
         source = t.dir / 'alone.c'
         source.write_text(f'#include "{path.relative_to(SOURCE)}"\n'
                           f'#include "{path.relative_to(SOURCE)}"\n')
