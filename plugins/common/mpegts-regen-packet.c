@@ -263,6 +263,8 @@ take_table (KrTsRegen *r, const guint8 *p)
     r->stats.crc_errors++;
   if ((change & (KR_TS_TABLES_PAT | KR_TS_TABLES_PMT)) != 0)
     kr_ts_session_tables (r, change);
+  else if (change == KR_TS_TABLES_SEEN)
+    kr_ts_session_table_repeated (r, kr_ts_pid (p));
 }
 
 /* SCTE 35: splice_info_section, whose pts_adjustment is there to be changed by whoever moves

@@ -318,6 +318,9 @@ gint64 kr_ts_arrival_bend (const KrTsRegen *r, const KrProgram *program, gint64 
 void kr_ts_session_begin (KrTsRegen *r);
 /* A table changed inside a session, or the first one of a session has come. */
 void kr_ts_session_tables (KrTsRegen *r, KrTsTablesChange change);
+/* A section on @pid has come again as it was: if it is the PMT, the session carries the streams
+ * of the one before, and what changes from now on changes inside it. */
+void kr_ts_session_table_repeated (KrTsRegen *r, guint pid);
 /* A join: @all marks every PID, else those of @program. */
 void kr_ts_session_join (KrTsRegen *r, guint program, gboolean all);
 /* Drops what comes before the next keyframe, if that is wanted. */

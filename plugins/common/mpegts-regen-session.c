@@ -557,6 +557,16 @@ kr_ts_session_tables (KrTsRegen *r, KrTsTablesChange change)
   }
 }
 
+void
+kr_ts_session_table_repeated (KrTsRegen *r, guint pid)
+{
+  guint index = r->pids[pid].program;
+
+  if (pid != KR_TS_PID_PAT && index != KR_TS_NO_PROGRAM &&
+      r->programs[index]->in_pmt_pid == pid && !kr_ts_tables_is_shared (r->tables, pid))
+    r->programs[index]->await_pmt = FALSE;
+}
+
 gboolean
 kr_ts_session_replaces (const KrTsRegen *r, guint pid)
 {
