@@ -17,6 +17,17 @@ from fakes import (Log, alive, final_files, recording_files, records, start, sto
 from support import KEEPROLLING, LONG, check, run, test
 
 
+def pipeline(t):
+    """What the status says of the one pipeline."""
+    done = subprocess.run([KEEPROLLING, 'status', '--json', f'--runtime-dir={t.dir / "runtime"}'],
+                          capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)['pipelines'][0]
+
+
+def gaps(t):
+    return pipeline(t)['gaps_24h']
+
+
 @test
 def stops_in_good_order(t):
     supervisor = start(t, write_file(t))
@@ -99,6 +110,8 @@ def killed_twelve_times(t):
     killed = []
     for i in range(n):
         pid = records(t, 'cam', i + 1)
+        # Whoever has never reported leaves a file that only its successor can find.
+        t.wait(lambda: i or pipeline(t)['segment']['path'], 'its file is known')
         t.wait(lambda: supervisor.output().count('records again') >= i, 'that is known')
         killed.append(time.monotonic())
         os.kill(pid, signal.SIGKILL)
@@ -159,12 +172,6 @@ def stopped_process_is_killed(t):
     t.wait(lambda: not alive(pid), 'the stopped process is gone')
     t.wait(lambda: len(recording_files(t)) == 1, 'its file is dealt with')
     stop(t, supervisor)
-
-
-def gaps(t):
-    done = subprocess.run([KEEPROLLING, 'status', '--json', f'--runtime-dir={t.dir / "runtime"}'],
-                          capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)['pipelines'][0]['gaps_24h']
 
 
 @test
