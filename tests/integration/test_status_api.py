@@ -53,18 +53,19 @@ def every_member_is_described(t):
     told = {path: word == 'yes' for path, word in
             re.findall(r'^\| `([^`]+)` \| (yes|no) \|', PAGE.read_text(), re.M)}
     check(len(told) > 70, f'only {len(told)} members are told')
+    in_health = {path for path, is_there in told.items() if is_there}
 
     def look():
         for path, found in seen.items():
             found.update(members(json.loads(get(port, path)[1])))
-        return set(told) <= seen['/status']
+        return set(told) <= seen['/status'] and in_health <= seen['/health']
 
     try:
         t.wait(look, 'all members show', alive=[supervisor])
     except AssertionError:
-        check(False, f'told, but never there: {sorted(set(told) - seen["/status"])}')
+        check(False, f'told, but never there: {sorted(set(told) - seen["/status"])}, '
+                     f'of /health {sorted(in_health - seen["/health"])}')
     check(seen['/status'] <= set(told), f'not told: {sorted(seen["/status"] - set(told))}')
-    in_health = {path for path, is_there in told.items() if is_there}
     check(seen['/health'] == in_health, f'/health: {sorted(seen["/health"] ^ in_health)}')
     status = json.loads(get(port, '/status')[1])
     for name in status['pipelines'][0]['checks']:
