@@ -19,30 +19,43 @@ RATE = 25
 SECONDS = 48
 
 
-def flash_clip(rate=RATE, sound='mono', kbits=0):
-    """One flash of one frame and one beep of 40 ms at each half second of the clock; B-frames.
-    sound: mono, or the only channel that beeps: left, right. kbits: a constant rate, by stuffing."""
+BEEP = r"if(lt(mod(t+0.5\,1)\,0.04)\,0.8*sin(2*PI*1000*t)\,0)"
+
+
+def made(name, rate, sound, seconds, options):
+    """A clip with one flash of one frame and one beep of 40 ms at each half second of the clock, made
+    once per build folder. sound: mono, or the only channel that beeps: left, right."""
     folder = BUILD / 'test-media'
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f'flash-and-beep-{SECONDS}-{rate}-{sound}-{kbits}.ts'
+    path = folder / f'{name}-{seconds}-{rate}-{sound}.ts'
     with open(folder / f'{path.name}.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             return path
         part = path.with_suffix('.part')
         flash = rf"drawbox=c=white:t=fill:enable='lt(mod(t+0.5\,1)\,{1 / rate - 0.001:.3f})'"
-        beep = r"if(lt(mod(t+0.5\,1)\,0.04)\,0.8*sin(2*PI*1000*t)\,0)"
-        beeps = {'mono': beep, 'left': f'{beep}|0', 'right': f'0|{beep}'}[sound]
+        beeps = {'mono': BEEP, 'left': f'{BEEP}|0', 'right': f'0|{BEEP}'}[sound]
         subprocess.run(
             ['ffmpeg', '-v', 'error', '-y', '-nostdin', '-f', 'lavfi', '-i',
              f'color=black:s=320x180:r={rate},{flash}', '-f', 'lavfi', '-i',
-             f"aevalsrc='{beeps}':s=48000", '-t', str(SECONDS), '-c:v', 'libx264', '-preset',
-             'veryfast', '-bf', '2', '-g', str(rate), '-sc_threshold', '0', '-c:a', 'aac', '-f',
-             'mpegts', '-pcr_period', '20', '-muxdelay', '0.2',
-             *(['-muxrate', f'{kbits}k'] if kbits else []), part],
+             f"aevalsrc='{beeps}':s=48000", '-t', str(seconds), '-c:v', 'libx264', '-bf', '2', '-g',
+             str(rate), '-c:a', 'aac', '-f', 'mpegts', *options, part],
             check=True, env=environment())
         part.rename(path)
     return path
+
+
+def flash_clip(rate=RATE, sound='mono', kbits=0):
+    """kbits: a constant rate, by stuffing."""
+    return made(f'flash-and-beep-{kbits}', rate, sound, SECONDS,
+                ['-preset', 'veryfast', '-sc_threshold', '0', '-pcr_period', '20', '-muxdelay', '0.2',
+                 *(['-muxrate', f'{kbits}k'] if kbits else [])])
+
+
+def quiet_clip(sound):
+    """As ffmpeg makes it unless told otherwise: 86 kb/s, a PCR every 80 ms, pictures of one packet,
+    and a third of a second of sound in a piece. Nothing is harder on what measures clocks."""
+    return made('quiet-flash-and-beep', RATE, sound, SECONDS, [])
 
 
 # --- a transport stream with another clock --------------------------------------------------
