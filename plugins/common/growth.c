@@ -222,7 +222,9 @@ find_file_fault (const KrGrowth *growth, const KrGrowthSample *sample)
 static KrGrowthFault
 find_standstill (const KrGrowth *growth, const KrGrowthConfig *config, guint64 now)
 {
-  guint64 limit = config->stall_timeout_ns;
+  guint64 limit = config->stall_timeout_ns, patience = config->stall_timeout_ns;
+  gboolean was_without =
+      growth->state == KR_GROWTH_STALLED && growth->fault == KR_GROWTH_NO_INPUT;
 
   if (!growth->progressed && config->startup_timeout_ns != KR_GROWTH_OFF)
     limit = config->startup_timeout_ns;
@@ -231,8 +233,9 @@ find_standstill (const KrGrowth *growth, const KrGrowthConfig *config, guint64 n
   if (since (growth->input_ns, now) >= limit)
     return KR_GROWTH_NO_INPUT;
   /* Input that has just come back is given the time to reach the file. At the start there is
-   * one grace for both. */
-  if (!growth->progressed || (growth->pending && since (growth->pending_ns, now) >= limit))
+   * one grace for both, unless the input came after it. */
+  if ((!growth->progressed && !was_without) ||
+      (growth->pending && since (growth->pending_ns, now) >= patience))
     return KR_GROWTH_NO_GROWTH;
   return KR_GROWTH_NO_FAULT;
 }

@@ -129,6 +129,25 @@ test_startup (void)
   sim_step (&sim, 100, 0);
   assert_stalled (&sim, KR_GROWTH_NO_GROWTH, 15 * SEC);
 
+  /* The source itself comes after the grace, and its first bytes wait to be written. */
+  sim_start (&sim, KR_GROWTH_FILE_ABSENT);
+  sim_quiet (&sim, 14, 0, 0);
+  sim_step (&sim, 0, 0);
+  assert_stalled (&sim, KR_GROWTH_NO_INPUT, 15 * SEC);
+  sim_quiet (&sim, 24, 0, 0);
+  sim_quiet (&sim, 2, 100, 0);
+  sim.sample.file = KR_GROWTH_FILE_PRESENT;
+  sim_step (&sim, 100, 300);
+  assert_recovered (&sim, KR_GROWTH_NO_INPUT, 42 * SEC);
+  /* They never are. */
+  sim_start (&sim, KR_GROWTH_FILE_ABSENT);
+  sim_quiet (&sim, 14, 0, 0);
+  sim_step (&sim, 0, 0);
+  assert_stalled (&sim, KR_GROWTH_NO_INPUT, 15 * SEC);
+  sim_quiet (&sim, 5, 100, 0);
+  sim_step (&sim, 100, 0);
+  assert_stalled (&sim, KR_GROWTH_NO_GROWTH, 21 * SEC);
+
   /* The file appears late, but in time. From then on stall-timeout holds. */
   sim_start (&sim, KR_GROWTH_FILE_ABSENT);
   sim_quiet (&sim, 14, 100, 0);
