@@ -359,6 +359,8 @@ take_view (KrSupervised *s)
       .old = s->machine.old,
       .last_serial = s->machine.last_serial,
       .current_ready = s->machine.was_ready,
+      /* What it has recorded so far may still be in its memory. */
+      .current_opened = current != NULL && current->open_files.length > 0,
   };
 
   if (next != NULL && next->serial > s->handover.before)
@@ -384,6 +386,7 @@ carry_out (KrSupervised *s, KrHandoverStep step)
     kr_supervisor_policy_from_file (&policy, s->next_loaded->file);
     event.type = step == KR_HANDOVER_STEP_START ? KR_SUPERVISOR_EVENT_START
                                                 : KR_SUPERVISOR_EVENT_REPLACE;
+    event.writing = s->handover.from != 0;
     break;
   case KR_HANDOVER_STEP_READY:
     event = (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_READY, .serial = s->machine.next};

@@ -140,7 +140,7 @@ set_off (KrHandover *h, const KrHandoverView *view, gint64 now, KrHandoverStep s
 {
   h->stage = KR_HANDOVER_STARTING;
   h->before = view->last_serial;
-  h->from = view->current_ready ? view->current : 0;
+  h->from = view->current_ready || view->current_opened ? view->current : 0;
   /* Next has its deadline from the machine, which starts when we are told to; ours is for a
    * worker that is alone. */
   h->deadline = now + h->ready_us;

@@ -94,7 +94,8 @@ gint64 kr_handover_latency (const KrPipelineReport *report);
 typedef struct {
   KrSupervisorState state;
   guint current, next, old, last_serial;
-  gboolean current_ready;        /* it records, as the machine knows */
+  gboolean current_ready;  /* it records, as the machine knows */
+  gboolean current_opened; /* it has opened a file, of which the machine may not know yet */
   KrHandoverReadiness readiness; /* of the new worker, as long as that one is next */
   gint64 latency_us;             /* of the old one's sources */
 } KrHandoverView;
@@ -115,7 +116,7 @@ typedef struct {
   gint64 begun;
   gint64 deadline;
   guint before;         /* the last serial before it began */
-  guint from;           /* who recorded then; 0 = nobody did */
+  guint from;           /* who recorded then, or began to; 0 = nobody did */
   guint to;             /* the new one; 0 = not started yet */
   gint64 ready_since;   /* since when the new one records */
   gboolean rolled_back; /* finishing: it is the new one that ends */

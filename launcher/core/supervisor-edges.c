@@ -26,7 +26,8 @@ static const guint16 edges[KR_N_SUPERVISOR_STATES][KR_N_SUPERVISOR_EVENTS] = {
             /* to itself: the old one's end, or started again at once */
             [KR_SUPERVISOR_EVENT_EXITED] =
                 TO (STARTING) | TO (BACKOFF) | TO (STOPPING) | TO (STOPPED) | TO (GAVE_UP),
-            [KR_SUPERVISOR_EVENT_REPLACE] = TO (TERMINATING),
+            /* to REPLACING: it has just begun to record */
+            [KR_SUPERVISOR_EVENT_REPLACE] = TO (REPLACING) | TO (TERMINATING),
             [KR_SUPERVISOR_EVENT_STOP] = TO (STOPPING),
             [KR_SUPERVISOR_EVENT_FORCE] = TO (STOPPING),
             [KR_SUPERVISOR_EVENT_TICK] = TO (STARTING) | TO (REPLACING) | TO (TERMINATING),

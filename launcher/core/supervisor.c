@@ -43,9 +43,9 @@ on_replace (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
   kr_supervisor_alert (actions, KR_ALERT_HANDOVER, s->current, 0, event->reason);
   if (s->state == KR_SUPERVISOR_TERMINATING)
     s->delay_us = 0;
-  else if (s->was_ready && !event->in_turn)
+  else if ((s->was_ready || event->writing) && !event->in_turn)
     kr_supervisor_spawn_next (s, TRUE, now, actions);
-  else if (s->was_ready)
+  else if (s->was_ready || event->writing)
     kr_supervisor_terminate (s, FALSE, s->policy.handover_stop_us, 0, now, actions);
   else /* it records nothing, so nothing is lost; and it may hold a port the new one needs */
     kr_supervisor_terminate_idle (s, FALSE, 0, now, actions);

@@ -53,7 +53,7 @@ typedef enum {
   KR_SUPERVISOR_EVENT_VERDICT,      /* of health, on current: bad, at_once, harmful, writing */
   KR_SUPERVISOR_EVENT_EXITED,       /* serial, code or signal: it is gone */
   KR_SUPERVISOR_EVENT_REPLACE,      /* somebody wants a new one in its place (handover): policy,
-                                       in_turn */
+                                       in_turn, writing */
   KR_SUPERVISOR_EVENT_STOP,         /* somebody wants it to end in good order */
   KR_SUPERVISOR_EVENT_FORCE,        /* somebody wants it to end now */
   KR_SUPERVISOR_EVENT_TICK,         /* time has passed; writing. At least every second */
@@ -89,7 +89,8 @@ typedef struct {
   /* verdict: since the fault began, 0 = it is new; ready: since it began to record */
   gint64 age_us;
   gint64 starved_us;   /* tick: of the silence of current, it wanted to run and could not */
-  gboolean writing;    /* verdict, tick: current's files grow, whatever else is wrong with it */
+  gboolean writing;    /* verdict, tick: current's files grow, whatever else is wrong with it;
+                          replace: it has opened one */
   const char *reason;  /* verdict, replace, spawn-failed: why; else NULL */
   gboolean next_waits; /* tick: next lacks nothing but its source, which is absent */
   /* replace: current ends before next starts: a gap, for sources that serve one at a time */

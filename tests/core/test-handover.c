@@ -16,6 +16,7 @@ typedef struct {
   gint64 now;
   KrHandoverReadiness readiness;
   gint64 latency_us;
+  gboolean opened; /* current has opened a file */
   gboolean over;
 } Case;
 
@@ -79,6 +80,7 @@ step (Case *c)
                            .old = c->s.old,
                            .last_serial = c->s.last_serial,
                            .current_ready = c->s.was_ready,
+                           .current_opened = c->opened,
                            .readiness = c->s.next != 0 ? c->readiness : KR_HANDOVER_NOT_READY,
                            .latency_us = c->latency_us};
 
@@ -89,7 +91,7 @@ step (Case *c)
       SEND (c, START);
       break;
     case KR_HANDOVER_STEP_REPLACE:
-      SEND (c, REPLACE, .reason = "test", .in_turn = c->h.in_turn);
+      SEND (c, REPLACE, .reason = "test", .in_turn = c->h.in_turn, .writing = c->h.from != 0);
       break;
     case KR_HANDOVER_STEP_READY:
       SEND (c, READY, .serial = c->s.next);
@@ -293,6 +295,43 @@ test_in_turn (Case *c, gconstpointer data)
   SEND (c, READY, .serial = 2);
   step (c);
   assert_over (c, KR_HANDOVER_COMPLETED);
+}
+
+/* The old one has just opened its file, and is not known to record. */
+static void
+begin_with_a_beginning (Case *c)
+{
+  SEND (c, START);
+  c->opened = TRUE;
+  begin (c, FALSE);
+  step (c);
+  g_assert_cmpuint (c->h.from, ==, 1);
+  g_assert_cmpuint (c->h.to, ==, 2);
+  g_assert_cmpuint (c->s.current, ==, 1);
+}
+
+static void
+test_from_a_beginning (Case *c, gconstpointer data)
+{
+  begin_with_a_beginning (c);
+  c->readiness = KR_HANDOVER_READY;
+  pass (c, 3);
+  g_assert_cmpuint (c->s.current, ==, 2);
+  SEND (c, EXITED, .serial = 1);
+  step (c);
+  assert_over (c, KR_HANDOVER_COMPLETED);
+}
+
+static void
+test_back_to_a_beginning (Case *c, gconstpointer data)
+{
+  begin_with_a_beginning (c);
+  pass (c, 30);
+  g_assert_cmpuint (c->s.old, ==, 2);
+  SEND (c, EXITED, .serial = 2);
+  step (c);
+  g_assert_cmpuint (c->s.current, ==, 1);
+  assert_over (c, KR_HANDOVER_ROLLED_BACK);
 }
 
 static void
@@ -520,6 +559,8 @@ main (int argc, char **argv)
   ADD ("old-one-dies", test_old_one_dies);
   ADD ("both-die", test_both_die);
   ADD ("in-turn", test_in_turn);
+  ADD ("from-a-beginning", test_from_a_beginning);
+  ADD ("back-to-a-beginning", test_back_to_a_beginning);
   ADD ("nobody-records", test_nobody_records);
   ADD ("waits-for-the-watchdog", test_waits_for_the_watchdog);
   ADD ("watchdog-without-end", test_watchdog_without_end);

@@ -186,6 +186,7 @@ step_handover (World *w)
                            .old = w->s.old,
                            .last_serial = w->s.last_serial,
                            .current_ready = w->s.was_ready,
+                           .current_opened = w->s.current != 0 && g_test_rand_bit (),
                            .readiness =
                                w->s.next > w->h.before ? w->readiness : KR_HANDOVER_NOT_READY};
     KrHandoverStep step = kr_handover_step (&w->h, &view, w->now);
@@ -208,6 +209,7 @@ step_handover (World *w)
                                                               : KR_SUPERVISOR_EVENT_REPLACE,
                                                   .reason = "handover",
                                                   .in_turn = w->h.in_turn,
+                                                  .writing = w->h.from != 0,
                                                   .policy = &w->other}));
   }
   w->within_h = FALSE;

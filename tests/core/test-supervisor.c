@@ -808,6 +808,32 @@ test_handover (Case *c, gconstpointer data)
   g_assert_cmpuint (c->s.replacements, ==, 0); /* that was no fault */
 }
 
+/* It has just opened its file and is not known to record yet: nothing of that may be lost. */
+static void
+test_handover_of_a_beginning (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  g_string_truncate (c->log, 0);
+  SEND (c, REPLACE, .reason = "reload", .writing = TRUE);
+  assert_did (c, "alert:handover:1 spawn+overlap:2");
+  assert_state (c, KR_SUPERVISOR_REPLACING);
+  SEND (c, READY, .serial = 2);
+  assert_did (c, "promote:2 stop:1 alert:replaced:2");
+  SEND (c, EXITED, .serial = 1);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+}
+
+static void
+test_rolled_back_to_a_beginning (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  SEND (c, REPLACE, .reason = "reload", .writing = TRUE);
+  SEND (c, EXITED, .serial = 2, .code = 1);
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  SEND (c, READY, .serial = 1);
+  assert_state (c, KR_SUPERVISOR_RUNNING);
+}
+
 /* The limits of the new file go with its worker. */
 static void
 test_handover_with_a_policy (Case *c, gconstpointer data)
@@ -1185,6 +1211,8 @@ main (int argc, char **argv)
   ADD ("stop/force", test_force);
   ADD ("stop/every-state", test_stop_from_every_state);
   ADD ("handover/done", test_handover);
+  ADD ("handover/of-a-beginning", test_handover_of_a_beginning);
+  ADD ("handover/rolled-back-to-a-beginning", test_rolled_back_to_a_beginning);
   ADD ("resume/worker", test_suspended_and_resumed);
   ADD ("resume/none", test_resumed_without_a_worker);
   ADD ("handover/policy", test_handover_with_a_policy);
