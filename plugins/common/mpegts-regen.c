@@ -592,10 +592,11 @@ clear_output (KrTsRegen *r)
 static void
 note_pause (KrTsRegen *r)
 {
-  gint64 pause = r->arrival - r->last_arrival;
+  gint64 pause;
 
   if (r->arrival == KR_TS_NO_TIME || r->last_arrival == KR_TS_NO_TIME)
     return;
+  pause = r->arrival - r->last_arrival;
   if (pause > MIN (MAX (PAUSE, PAUSE_FACTOR * r->usual_pause), MAX_PAUSE))
     r->paused = TRUE;
   else
