@@ -60,9 +60,12 @@ is_ready (const KrSupervised *s, const KrWorker *worker, gint64 now)
   gboolean any = FALSE;
   gboolean all_wanted = TRUE;
   gboolean late = now - worker->started > s->machine.policy.startup_grace_us;
+  /* Not those of the file that the current one runs: there may be more of them. */
+  const GPtrArray *specs = worker->loaded->file->pipelines;
 
-  for (guint i = 0; i < s->file->pipelines->len; i++) {
-    gboolean records = kr_worker_records_well (worker, pipeline_name (s, i));
+  for (guint i = 0; i < specs->len; i++) {
+    const KrPipelineSpec *spec = specs->pdata[i];
+    gboolean records = kr_worker_records_well (worker, spec->name);
 
     any |= records;
     if (worker->wanted != NULL && worker->wanted[i] && !records)

@@ -103,6 +103,23 @@ def unchanged_file_is_left_alone(t):
 
 
 @test
+def file_with_fewer_pipelines(t):
+    """The new worker is looked at by its own file, the old one by its own."""
+    path = write_file(t)
+    few = path.read_text()
+    path.write_text(few + ''.join(f'[Pipeline more{i}]\nLaunch = fakesrc ! fakesink\n'
+                                  for i in range(64)))
+    supervisor = start(t, path)
+    running(t)
+    path.write_text(few)
+    reload(t)
+    check(len(Log(t, 'cam').starts()) == 2, Log(t, 'cam').rows())
+    names = [pipeline['name'] for pipeline in status(t)['cam']['pipelines']]
+    check(names == ['record'], names)
+    stop(t, supervisor)
+
+
+@test
 def signal_takes_over_what_changed(t):
     paths = [write_file(t, name) for name in ('one', 'two')]
     supervisor = start(t, *paths)
