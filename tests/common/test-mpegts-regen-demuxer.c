@@ -143,16 +143,19 @@ push_live (Demuxer *d, const guint8 *data, gsize size, gint64 arrival, KrTsHint 
 
 /* Pictures of a packet or two, as a quiet scene has: several PCRs to a datagram. */
 static void
-make_quiet (KrTsMaker *maker, guint64 start, guint frames)
+make_quiet (KrTsMaker *maker, guint64 start, guint frames, gboolean mute)
 {
   kr_ts_make_session (
-      maker, &(KrTsSession){.frames = frames, .start = start, .frame_size = 100, .gop = 20});
+      maker,
+      &(KrTsSession){
+          .frames = frames, .start = start, .frame_size = 100, .gop = 20, .no_audio = mute});
 }
 
 typedef struct {
   const char *name;
   gint64 away; /* ns */
   gboolean wait_keyframe;
+  gboolean mute; /* tables come right behind a picture that is dropped, and its PCR with it */
 } Outage;
 
 static const Outage outages[] = {
@@ -160,6 +163,8 @@ static const Outage outages[] = {
     {"at-once-with-keyframe", 100 * MSECOND, TRUE},
     {"later", 5 * SECOND, FALSE},
     {"later-with-keyframe", 5 * SECOND, TRUE},
+    {"at-once-mute-with-keyframe", 100 * MSECOND, TRUE, TRUE},
+    {"later-mute-with-keyframe", 5 * SECOND, TRUE, TRUE},
 };
 
 /* However a source dies and comes back, the demuxer's clock is the one of the stream. */
@@ -172,8 +177,8 @@ test_nothing_to_measure (gconstpointer data)
 
   guint tries = 0, told = 0;
 
-  make_quiet (first, 900000, 75);
-  make_quiet (second, 90000, 75);
+  make_quiet (first, 900000, outage->mute ? 250 : 75, outage->mute);
+  make_quiet (second, 90000, outage->mute ? 250 : 75, outage->mute);
   for (gsize cut = first->bytes->len / 2 / DATAGRAM; cut * DATAGRAM < first->bytes->len;
        cut++) {
     for (guint begin = (guint)cut % 3; begin < 180; begin += 3) {
@@ -214,7 +219,7 @@ test_jumps_cost_nothing (void)
     gint64 end;
     Demuxer d;
 
-    make_quiet (maker, 900000, 150);
+    make_quiet (maker, 900000, 150, FALSE);
     kr_ts_shift_stamps (maker->bytes, at, G_MAXUINT, jumps[i / 90], TRUE, TRUE);
     demuxer_begin (&d, TRUE);
     end = push_live (&d, maker->bytes->data, before, SECOND, KR_TS_HINT_NONE);
