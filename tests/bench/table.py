@@ -59,7 +59,7 @@ def machine():
                 model = line.split(":", 1)[1].strip()
                 break
     ffmpeg = re.match(r"ffmpeg version (\S+)", _first_line(["ffmpeg", "-version"]))
-    gstreamer = _first_line(["gst-launch-1.0", "--gst-version"])
+    gstreamer = _first_line(["gst-launch-1.0", "--gst-version"]).replace("Core Library version ", "")
     return (f"{os.cpu_count()} x {model}, Linux {'.'.join(platform.release().split('.')[:2])}, {gstreamer}, "
             f"ffmpeg {ffmpeg.group(1) if ffmpeg else 'none'}")
 
