@@ -18,10 +18,10 @@ is_repetition (const KrTsRegen *r, const KrPid *s, const guint8 *p)
 
   if ((s->flags & KR_PID_TABLE) != 0)
     return kr_ts_tables_may_repeat (r->tables, p);
-  if (stream == NULL || !stream->has || !kr_ts_starts_unit (p) || kr_ts_is_scrambled (p) ||
+  if (stream == NULL || !kr_ts_starts_unit (p) || kr_ts_is_scrambled (p) ||
       !kr_ts_parse_pes (p + offset, KR_TS_PACKET_SIZE - offset, &pes) || pes.pts_offset == 0)
     return TRUE;
-  return kr_ts_read_stamp (p + offset + pes.pts_offset) == stream->pts_in;
+  return stream->has && kr_ts_read_stamp (p + offset + pes.pts_offset) == stream->pts_in;
 }
 
 gboolean
