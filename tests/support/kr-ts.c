@@ -301,6 +301,7 @@ kr_ts_make_session (KrTsMaker *maker, const KrTsSession *session)
 
 typedef struct {
   gint counter; /* -1 = none */
+  guint8 stream_id;
   const guint8 *last;
   gboolean has;
   guint64 dts;
@@ -399,13 +400,15 @@ kr_ts_read_back (const guint8 *data, gsize size, KrTsFound *found)
       guint64 dts =
           kr_ts_read_stamp (p + offset + (pes.dts_offset ? pes.dts_offset : pes.pts_offset));
 
-      if (s->has && kr_ts_stamp_distance (dts, s->dts) <= 0) {
+      /* A number that another stream has now begins anew. */
+      if (s->has && pes.stream_id == s->stream_id && kr_ts_stamp_distance (dts, s->dts) <= 0) {
         found->dts_back++;
         if (g_getenv ("KR_TS_VERBOSE") != NULL)
           g_printerr ("# packet %u pid %u: DTS goes back by %" G_GINT64_FORMAT "\n",
                       found->packets, pid, -kr_ts_stamp_distance (dts, s->dts));
       }
       s->has = TRUE;
+      s->stream_id = pes.stream_id;
       s->dts = dts;
       found->late += has_pcr && kr_ts_stamp_distance (dts, pcr / 300) < 0;
       if ((p[offset + 3] & 0xf0) == 0xe0) {
