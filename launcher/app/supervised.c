@@ -124,6 +124,8 @@ judge (KrSupervised *s, gint64 now)
           worker != NULL && worker->heartbeat != 0 ? now - worker->heartbeat : -1,
       .hang_limit_us = s->machine.policy.hang_limit_us,
       .io_age_us = worker != NULL ? worker->io_age_us : -1,
+      .brief = s->machine.brief,
+      .storm = kr_supervisor_is_storm (&s->machine),
       .destination = s->destination,
   };
 

@@ -385,6 +385,21 @@ judge_heartbeat (KrCheck *check, const KrWorkerSample *sample)
     say (check, KR_HEALTH_WARN, "the worker has not reported for %.1f s", seconds (age));
 }
 
+/* Between two deaths all may look well. It does not count: the next worker is no cure. */
+static void
+judge_row (KrCheck *check, const KrWorkerSample *sample)
+{
+  KrHealth status = KR_HEALTH_PASS;
+
+  if (sample->storm)
+    status = KR_HEALTH_FAIL;
+  else if (sample->brief >= KR_BRIEF_WARN)
+    status = KR_HEALTH_WARN;
+  if (status > check->status)
+    say (check, status, "%s%u workers in a row died soon after they began to record",
+         sample->storm ? "restart storm: " : "", sample->brief);
+}
+
 void
 kr_health_judge (const KrHealthSpec *health, const KrPipelineSpec *spec,
                  const KrPipelineReport *report, const KrWorkerSample *sample,
@@ -404,6 +419,7 @@ kr_health_judge (const KrHealthSpec *health, const KrPipelineSpec *spec,
   } else {
     say (&checks[KR_CHECK_STATE], KR_HEALTH_WARN, "no report yet");
   }
+  judge_row (&checks[KR_CHECK_STATE], sample);
   judge_memory (&checks[KR_CHECK_MEMORY], health, sample);
   judge_destination (&checks[KR_CHECK_DESTINATION], health, sample);
   judge_heartbeat (&checks[KR_CHECK_HEARTBEAT], sample);

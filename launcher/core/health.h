@@ -72,10 +72,13 @@ typedef struct {
   gboolean has_rss;        /* else monitoring failed */
   guint64 rss;             /* bytes */
   gint64 io_age_us;        /* since its I/O threads made progress, < 0 = nothing to do */
+  guint brief;             /* workers in a row that died soon after they began to record */
+  gboolean storm;          /* so many that the next ones have to wait */
   KrDestinationProbe destination;
 } KrWorkerSample;
 
 /* Bounds that no pipeline file sets. */
+#define KR_BRIEF_WARN         3
 #define KR_GROWTH_LIMIT_US    (5 * G_TIME_SPAN_SECOND)
 #define KR_KEYFRAME_LIMIT_US  (10 * G_TIME_SPAN_SECOND)
 #define KR_IO_WARN_US         (10 * G_TIME_SPAN_SECOND)

@@ -14,6 +14,7 @@ set_pace (KrSupervisorPolicy *policy, gint64 interval)
 
   policy->hang_limit_us =
       CLAMP (whole / 3 * 2, KR_SUPERVISOR_HANG_MIN_US, KR_SUPERVISOR_HANG_MAX_US);
+  policy->storm_wait_us = whole - to_decide;
   policy->look_us = CLAMP (interval / 4, 250 * G_TIME_SPAN_MILLISECOND, 1 * G_TIME_SPAN_SECOND);
   /* The first bad verdict comes within one interval of the fault. */
   policy->interval_us = policy->again_us = interval;

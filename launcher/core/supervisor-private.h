@@ -19,6 +19,7 @@ void kr_supervisor_note_recovery (KrSupervisor *s, guint serial, gint64 now,
                                   KrSupervisorActions *actions);
 void kr_supervisor_forgive (KrSupervisor *s, gint64 now);
 void kr_supervisor_count_failure (KrSupervisor *s, gint64 now);
+void kr_supervisor_end_row (KrSupervisor *s, gint64 now);
 gint64 kr_supervisor_breath (const KrSupervisor *s, gint64 now);
 gint64 kr_supervisor_take_failure (KrSupervisor *s, gint64 now);
 gboolean kr_supervisor_may_replace_now (const KrSupervisor *s, gint64 now);

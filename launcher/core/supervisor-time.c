@@ -131,6 +131,7 @@ kr_supervisor_on_tick (KrSupervisor *s, const KrSupervisorEvent *event, gint64 n
   s->writing = event->writing;
   s->seamless &= s->writing;
   s->starved = event->starved_us;
+  kr_supervisor_end_row (s, now);
   check_own_pause (s, now, actions);
   check_old (s, now, actions);
   switch (s->state) {

@@ -104,6 +104,33 @@ kr_supervisor_count_failure (KrSupervisor *s, gint64 now)
   s->last_failure = now;
 }
 
+/* It has recorded for long enough now. */
+void
+kr_supervisor_end_row (KrSupervisor *s, gint64 now)
+{
+  if (s->was_ready && now - s->ready_at >= KR_SUPERVISOR_STEADY_US)
+    s->brief = 0;
+}
+
+gboolean
+kr_supervisor_is_storm (const KrSupervisor *supervisor)
+{
+  return supervisor->brief > KR_SUPERVISOR_BRIEF_FREE;
+}
+
+/* A worker that recorded has failed: how long to wait for the sake of all others. */
+static gint64
+storm_wait (KrSupervisor *s, gint64 now)
+{
+  kr_supervisor_end_row (s, now);
+  if (now - s->ready_at < KR_SUPERVISOR_BRIEF_US && s->brief < G_MAXUINT)
+    s->brief++;
+  if (!kr_supervisor_is_storm (s))
+    return 0;
+  return kr_backoff_ceiling (KR_SUPERVISOR_BACKOFF_US, s->policy.storm_wait_us,
+                             s->brief - KR_SUPERVISOR_BRIEF_FREE);
+}
+
 /* How long to wait after the end of a worker that recorded: no more than one such end in a
  * second.
  */
@@ -117,12 +144,13 @@ kr_supervisor_breath (const KrSupervisor *s, gint64 now)
 gint64
 kr_supervisor_take_failure (KrSupervisor *s, gint64 now)
 {
-  gint64 delay;
+  gint64 delay, wait;
 
   kr_supervisor_forgive (s, now);
   s->healthy_since = NEVER;
   if (s->was_ready) {
-    delay = kr_supervisor_breath (s, now);
+    wait = storm_wait (s, now);
+    delay = MAX (kr_supervisor_breath (s, now), wait);
     s->last_end = now + delay;
     return delay;
   }
@@ -168,6 +196,7 @@ kr_supervisor_reset_current (KrSupervisor *s, guint serial, gint64 now)
   s->has_reported = FALSE;
   s->grace_until = now + s->policy.startup_grace_us;
   s->was_ready = FALSE;
+  s->ready_at = NEVER;
   s->hung = FALSE;
   s->harmful = FALSE;
   s->killed = FALSE;

@@ -21,7 +21,7 @@ on_start (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
 {
   note_next_policy (s, event);
   s->exit_code = 0;
-  s->failures = 0;
+  s->failures = s->brief = 0;
   kr_supervisor_spawn_current (s, now, actions);
   return TRUE;
 }
@@ -33,7 +33,7 @@ on_replace (KrSupervisor *s, const KrSupervisorEvent *event, gint64 now,
   if (s->state == KR_SUPERVISOR_BACKOFF) {
     note_next_policy (s, event);
     kr_supervisor_alert (actions, KR_ALERT_HANDOVER, 0, 0, event->reason);
-    s->failures = 0; /* of the file as it was */
+    s->failures = s->brief = 0; /* of the file as it was */
     kr_supervisor_spawn_current (s, now, actions);
     return TRUE;
   }
@@ -115,6 +115,7 @@ static void
 set_ready (KrSupervisor *s, gint64 age, gint64 now, KrSupervisorActions *actions)
 {
   s->was_ready = TRUE;
+  s->ready_at = now - MAX (age, 0);
   s->bad = 0;
   s->healthy_since = MIN (s->healthy_since, now);
   kr_supervisor_enter (s, KR_SUPERVISOR_RUNNING, NEVER, now);
@@ -308,6 +309,7 @@ kr_supervisor_init (KrSupervisor *supervisor, const KrSupervisorPolicy *policy, 
   supervisor->deadline = NEVER;
   supervisor->old_deadline = NEVER;
   supervisor->healthy_since = NEVER;
+  supervisor->ready_at = NEVER;
   supervisor->fault_at = NEVER;
   supervisor->last_tick = NOT_BEFORE;
   supervisor->last_failure = NOT_BEFORE;
@@ -327,6 +329,7 @@ kr_supervisor_suspend (const KrSupervisor *supervisor, KrSupervisorResume *ret_r
                                      .last_serial = supervisor->last_serial,
                                      .deadline = supervisor->deadline,
                                      .failures = supervisor->failures,
+                                     .brief = supervisor->brief,
                                      .exit_code = supervisor->exit_code,
                                      .crashes = supervisor->crashes,
                                      .hangs = supervisor->hangs,
@@ -343,6 +346,7 @@ kr_supervisor_resume (KrSupervisor *supervisor, const KrSupervisorPolicy *policy
   kr_supervisor_init (supervisor, policy, now);
   supervisor->last_serial = MAX (resume->last_serial, resume->current);
   supervisor->failures = resume->failures;
+  supervisor->brief = resume->brief;
   supervisor->exit_code = resume->exit_code;
   supervisor->crashes = resume->crashes;
   supervisor->hangs = resume->hangs;
@@ -350,6 +354,7 @@ kr_supervisor_resume (KrSupervisor *supervisor, const KrSupervisorPolicy *policy
   if (resume->current != 0) {
     kr_supervisor_reset_current (supervisor, resume->current, now);
     supervisor->was_ready = resume->ready;
+    supervisor->ready_at = resume->ready ? now : NEVER;
     supervisor->has_reported = resume->ready;
     kr_supervisor_enter (
         supervisor, resume->ready ? KR_SUPERVISOR_RUNNING : KR_SUPERVISOR_STARTING, NEVER, now);

@@ -74,6 +74,7 @@ typedef struct {
   gint64 timeout_ready_us; /* for next */
   gint64 timeout_stop_us;  /* for a worker to finish its files, our own margin included */
   gint64 handover_stop_us; /* the same for one that was handed over from: [Handover] */
+  gint64 storm_wait_us;    /* between two workers of a restart storm, at most */
   KrRestart restart;       /* of the pipelines, the one that goes on longest */
 } KrSupervisorPolicy;
 
@@ -145,9 +146,19 @@ typedef struct {
 /* Its own back-off: the first start after a fault comes at once, then 1 s doubling to 5 min. It
  * counts starts that led to nothing. A worker that recorded and died is no crash loop: what it
  * records happens only once, and waiting would not bring it back. It is started again at once,
- * only not more often than every KR_SUPERVISOR_BACKOFF_US. */
+ * only not more often than every KR_SUPERVISOR_BACKOFF_US.
+ *
+ * Unless that is a restart storm: more than KR_SUPERVISOR_BRIEF_FREE workers in a row that died
+ * within KR_SUPERVISOR_BRIEF_US of recording. A start each second is dear to all the others on
+ * the machine, leaves a file each, and brings next to nothing. From then on the wait doubles,
+ * but never takes more of Threshold x IntervalSec than is kept for a start. */
 #define KR_SUPERVISOR_BACKOFF_US     (1 * G_TIME_SPAN_SECOND)
 #define KR_SUPERVISOR_BACKOFF_MAX_US (5 * G_TIME_SPAN_MINUTE)
+#define KR_SUPERVISOR_BRIEF_US       (5 * G_TIME_SPAN_SECOND)
+/* Twelve may be somebody's doing. */
+#define KR_SUPERVISOR_BRIEF_FREE 12
+/* A worker that has recorded for this long ends the row. */
+#define KR_SUPERVISOR_STEADY_US (1 * G_TIME_SPAN_MINUTE)
 /* Health for this long makes the next fault a first one again. */
 #define KR_SUPERVISOR_HEALTH_RESET_US (10 * G_TIME_SPAN_MINUTE)
 /* A process that survives SIGKILL hangs in the kernel: it is killed again this often. */
@@ -197,6 +208,7 @@ typedef struct {
   gboolean has_reported;
   gint64 grace_until;
   gboolean was_ready;
+  gint64 ready_at;      /* when it began to record; G_MAXINT64 = it has not */
   gboolean hung;        /* does not report, but writes: being replaced */
   gboolean harmful;     /* see the verdict */
   gboolean killed;      /* by us */
@@ -215,6 +227,7 @@ typedef struct {
   guint failures;      /* starts that led to nothing, since health */
   gint64 last_failure; /* G_MININT64 = none */
   gint64 last_end;     /* of one that recorded and was started again; G_MININT64 = none */
+  guint brief;         /* workers in a row that died soon after they began to record */
   gint64 fault_at;     /* G_MAXINT64 = none; until it records again */
   char fault[192];
   gint64 last_tick; /* G_MININT64 = none */
@@ -239,6 +252,7 @@ typedef struct {
   guint last_serial;
   gint64 deadline; /* of a back-off */
   guint failures;
+  guint brief;
   int exit_code;
   guint64 crashes;
   guint64 hangs;
@@ -270,6 +284,10 @@ void kr_supervisor_resume (KrSupervisor *supervisor, const KrSupervisorPolicy *p
  */
 gboolean kr_supervisor_handle (KrSupervisor *supervisor, const KrSupervisorEvent *event,
                                gint64 now, KrSupervisorActions *ret_actions);
+
+/* Whether so many workers died soon after they began to record that the next ones have to wait.
+ */
+gboolean kr_supervisor_is_storm (const KrSupervisor *supervisor);
 
 /* The present deadline; G_MAXINT64 = none. */
 gint64 kr_supervisor_deadline (const KrSupervisor *supervisor);

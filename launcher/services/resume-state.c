@@ -151,6 +151,7 @@ put_machine (JsonBuilder *builder, const KrSupervisorResume *machine)
   put_number (builder, "last_serial", machine->last_serial);
   put_number (builder, "deadline", machine->deadline);
   put_number (builder, "failures", machine->failures);
+  put_number (builder, "brief", machine->brief);
   put_number (builder, "exit_code", machine->exit_code);
   put_number (builder, "crashes", (gint64)machine->crashes);
   put_number (builder, "hangs", (gint64)machine->hangs);
@@ -312,6 +313,7 @@ take_machine (JsonObject *object, KrSupervisorResume *machine, GError **error)
   machine->last_serial = (guint)get_number (object, "last_serial");
   machine->deadline = get_number (object, "deadline");
   machine->failures = (guint)get_number (object, "failures");
+  machine->brief = (guint)get_number (object, "brief");
   machine->exit_code = (int)get_number (object, "exit_code");
   machine->crashes = (guint64)get_number (object, "crashes");
   machine->hangs = (guint64)get_number (object, "hangs");

@@ -396,6 +396,48 @@ test_no_false_alarm (gconstpointer data)
   tear_down (&w);
 }
 
+/* Each worker records for a moment and dies: however long that goes on, the next one is there
+ * in time, and in the long run there is room for the others on the machine between two starts.
+ */
+static void
+test_storm (void)
+{
+  static const gint64 intervals[] = {SECOND / 2, SECOND, 3 * SECOND, 10 * SECOND, 60 * SECOND};
+
+  for (guint i = 0; i < G_N_ELEMENTS (intervals); i++)
+    for (guint threshold = 1; threshold <= 5; threshold++) {
+      gint64 whole = intervals[i] * threshold;
+      gint64 wait = 0;
+      World w;
+
+      set_up (&w, intervals[i], threshold);
+      send (&w, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_START});
+      for (guint n = 1; n <= 100; n++) {
+        gint64 died;
+
+        send (&w, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_READY,
+                                      .serial = w.machine.current});
+        w.now += SECOND + 1;
+        died = w.now;
+        send (&w, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_EXITED,
+                                      .serial = w.machine.current,
+                                      .signal = 11});
+        w.now = MAX (w.now, MIN (kr_supervisor_deadline (&w.machine), G_MAXINT64 - 1));
+        if (w.machine.state != KR_SUPERVISOR_BACKOFF)
+          w.now = died;
+        send (&w, (KrSupervisorEvent){.type = KR_SUPERVISOR_EVENT_TICK});
+        g_assert_cmpint (w.machine.state, ==, KR_SUPERVISOR_STARTING);
+        wait = w.now - died;
+        /* Two thirds of it are left for the start. */
+        g_assert_cmpint (wait, <=, whole / 3);
+        if (n <= KR_SUPERVISOR_BRIEF_FREE)
+          g_assert_cmpint (wait, ==, 0);
+      }
+      g_assert_cmpint (wait, ==, MIN (whole / 3, 5 * SECOND));
+      tear_down (&w);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -406,6 +448,7 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, &faults[i], test_in_time);
   }
+  g_test_add_func ("/core/bounds/storm", test_storm);
   for (guint i = 0; i < G_N_ELEMENTS (weathers); i++) {
     g_autofree char *path =
         g_strconcat ("/core/bounds/no-false-alarm/", weathers[i].name, NULL);

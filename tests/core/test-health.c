@@ -225,6 +225,20 @@ test_heartbeat (Case *c, gconstpointer data)
   assert_check (c, KR_CHECK_HEARTBEAT, KR_HEALTH_FAIL, FALSE, "has not reported");
 }
 
+/* A person must see it, though all is well between two deaths. But it is no bad verdict: that
+ * would only replace the worker that records. */
+static void
+test_restart_storm (Case *c, gconstpointer data)
+{
+  c->sample.brief = KR_BRIEF_WARN - 1;
+  assert_check (c, KR_CHECK_STATE, KR_HEALTH_PASS, FALSE, "");
+  c->sample.brief = KR_BRIEF_WARN;
+  assert_check (c, KR_CHECK_STATE, KR_HEALTH_WARN, FALSE, "3 workers in a row");
+  c->sample.brief = 13;
+  c->sample.storm = TRUE;
+  assert_check (c, KR_CHECK_STATE, KR_HEALTH_FAIL, FALSE, "restart storm: 13");
+}
+
 static void
 test_states (Case *c, gconstpointer data)
 {
@@ -365,6 +379,7 @@ main (int argc, char **argv)
   ADD ("memory", test_memory);
   ADD ("destination", test_destination);
   ADD ("heartbeat", test_heartbeat);
+  ADD ("restart-storm", test_restart_storm);
   ADD ("states", test_states);
   ADD ("hangs", test_hangs);
   ADD ("no-report", test_no_report);

@@ -33,6 +33,7 @@ static const KrSupervisorPolicy policy = {
     .timeout_ready_us = 30 * SECOND,
     .timeout_stop_us = 18 * SECOND,
     .handover_stop_us = 30 * SECOND,
+    .storm_wait_us = 5 * SECOND,
     .restart = KR_RESTART_ALWAYS,
 };
 
@@ -229,7 +230,7 @@ test_no_more_than_one_start_in_a_second (Case *c, gconstpointer data)
   gint64 restarted = 0;
 
   SEND (c, START);
-  for (guint i = 1; i <= 100; i++) {
+  for (guint i = 1; i <= KR_SUPERVISOR_BRIEF_FREE; i++) {
     c->now += SECOND / 10;
     SEND (c, READY, .serial = i);
     SEND (c, EXITED, .serial = i, .signal = 11);
@@ -242,6 +243,87 @@ test_no_more_than_one_start_in_a_second (Case *c, gconstpointer data)
     assert_state (c, KR_SUPERVISOR_STARTING);
     restarted = c->now;
   }
+}
+
+/* Worker @serial records for so long, then dies; returns the wait for the next one, which is
+ * over then. */
+static double
+live (Case *c, guint serial, double seconds)
+{
+  gint64 died;
+
+  SEND (c, READY, .serial = serial);
+  pass (c, seconds, serial, TRUE);
+  died = c->now;
+  SEND (c, EXITED, .serial = serial, .signal = 11);
+  while (c->s.state == KR_SUPERVISOR_BACKOFF) {
+    c->now = kr_supervisor_deadline (&c->s);
+    SEND (c, TICK);
+  }
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  return (double)(c->now - died) / SECOND;
+}
+
+/* More than twelve in a row that recorded next to nothing are a storm: the others on the
+ * machine shall not suffer from it. What is kept of Threshold x IntervalSec for a start bounds
+ * the wait.
+ */
+static void
+test_restart_storm (Case *c, gconstpointer data)
+{
+  static const double waits[] = {2, 4, 5, 5, 5, 5};
+  guint serial = 0;
+
+  SEND (c, START);
+  while (serial < KR_SUPERVISOR_BRIEF_FREE) {
+    serial++;
+    g_assert_cmpfloat (live (c, serial, 1.5), ==, 0);
+    g_assert_false (kr_supervisor_is_storm (&c->s));
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (waits); i++) {
+    serial++;
+    g_assert_cmpfloat (live (c, serial, 1.5), ==, waits[i]);
+    g_assert_true (kr_supervisor_is_storm (&c->s));
+  }
+  /* One that does a little better ends nothing, and adds nothing. */
+  serial++;
+  g_assert_cmpfloat (live (c, serial, 30), ==, 5);
+  g_assert_cmpuint (c->s.brief, ==, serial - 1);
+  /* A minute does. */
+  serial++;
+  g_assert_cmpfloat (live (c, serial, 60), ==, 0);
+  g_assert_false (kr_supervisor_is_storm (&c->s));
+  g_assert_cmpuint (c->s.brief, ==, 0);
+}
+
+/* Those that live a little longer than that record most of the time: none of them waits. */
+static void
+test_no_storm_of_longer_lives (Case *c, gconstpointer data)
+{
+  SEND (c, START);
+  for (guint serial = 1; serial <= 100; serial++)
+    g_assert_cmpfloat (live (c, serial, 5), ==, 0);
+  g_assert_cmpuint (c->s.brief, ==, 0);
+}
+
+/* Somebody starts it again, or hands another file over: that one has done nothing wrong. */
+static void
+test_another_file_is_no_storm (Case *c, gconstpointer data)
+{
+  guint serial = 0;
+
+  SEND (c, START);
+  while (!kr_supervisor_is_storm (&c->s)) {
+    serial++;
+    live (c, serial, 1);
+  }
+  serial++;
+  SEND (c, READY, .serial = serial);
+  SEND (c, EXITED, .serial = serial, .signal = 11);
+  assert_state (c, KR_SUPERVISOR_BACKOFF);
+  SEND (c, REPLACE, .reason = "the file has changed");
+  assert_state (c, KR_SUPERVISOR_STARTING);
+  g_assert_false (kr_supervisor_is_storm (&c->s));
 }
 
 /* A start that leads to nothing is counted, though one before it did well. */
@@ -1177,6 +1259,9 @@ main (int argc, char **argv)
   ADD ("crash/end-of-outage", test_outage_ends_with_the_file);
   ADD ("crash/killed-twelve-times", test_killed_twelve_times);
   ADD ("crash/one-start-a-second", test_no_more_than_one_start_in_a_second);
+  ADD ("crash/storm", test_restart_storm);
+  ADD ("crash/no-storm-of-longer-lives", test_no_storm_of_longer_lives);
+  ADD ("crash/another-file-is-no-storm", test_another_file_is_no_storm);
   ADD ("crash/led-to-nothing", test_starts_that_lead_to_nothing_count);
   ADD ("crash/absent-source", test_absent_source_is_health);
   ADD ("crash/spawn-failure", test_spawn_failure);

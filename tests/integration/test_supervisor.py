@@ -20,8 +20,8 @@ from support import KEEPROLLING, LONG, check, run, test
 def pipeline(t):
     """What the status says of the one pipeline."""
     done = subprocess.run([KEEPROLLING, 'status', '--json', f'--runtime-dir={t.dir / "runtime"}'],
-                          capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)['pipelines'][0]
+                          capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)['pipelines'][0]      # it exits with 1 in case of trouble
 
 
 def gaps(t):
@@ -122,6 +122,35 @@ def killed_twelve_times(t):
     text = supervisor.output()
     check('starts in 2 s' not in text and 'starts in 4 s' not in text, text)
     check(not recording_files(t), f'all have their final names: {recording_files(t)}')
+
+
+@test(limit=180)
+def restart_storm(t):
+    """Each of them records for a second and dies. People see it, and it slows down."""
+    n = 15
+    path = write_file(t, plan='crash:1 ' * n)
+    path.write_text(path.read_text().replace('IntervalSec = 1s', 'IntervalSec = 10s'))
+    supervisor = start(t, path)
+    log = Log(t, 'cam')
+
+    def words(number, word):
+        t.wait(lambda: len(log.starts()) == number, f'{number} starts', limit=120)
+        t.wait(lambda: pipeline(t)['status'] == word, f'{word} at start {number}')
+        return pipeline(t)['checks']['state']['reason']
+
+    reason = words(5, 'warn')
+    check('workers in a row died soon after they began to record' in reason, reason)
+    reason = words(n, 'fail')
+    check(reason.startswith('restart storm: 1'), reason)
+    records(t, 'cam', n + 1)
+    t.wait(lambda: pipeline(t)['data']['written_bytes'] and len(log.starts()) == n + 1, 'it records again')
+    check(pipeline(t)['status'] == 'fail', 'no green light after a storm before a minute has passed')
+    crashes = [at for _, at, word in log.rows() if word == 'crash']
+    delays = [at - died for (_, at, _), died in zip(log.starts()[1:], crashes)]
+    t.note('delays: ' + ' '.join(f'{delay:.2f}' for delay in delays))
+    for delay, wanted in zip(delays[12:], (2, 4, 5)):
+        check(delay >= wanted - 0.05, f'{delay:.2f} s, not {wanted} s')
+    stop(t, supervisor)
 
 
 def hang(t, plan, word):

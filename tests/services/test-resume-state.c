@@ -33,6 +33,7 @@ example (void)
                                        .last_serial = 8,
                                        .deadline = G_MAXINT64,
                                        .failures = 2,
+                                       .brief = 13,
                                        .exit_code = 3,
                                        .crashes = 4,
                                        .hangs = 5,
@@ -84,6 +85,7 @@ assert_example (const KrResumeState *state)
   g_assert_cmpuint (file->machine.last_serial, ==, 8);
   g_assert_cmpint (file->machine.deadline, ==, G_MAXINT64);
   g_assert_cmpuint (file->machine.failures, ==, 2);
+  g_assert_cmpuint (file->machine.brief, ==, 13);
   g_assert_cmpint (file->machine.exit_code, ==, 3);
   g_assert_cmpuint (file->machine.crashes, ==, 4);
   g_assert_cmpuint (file->machine.hangs, ==, 5);
