@@ -9,6 +9,7 @@
 #include "launcher/app/worker-process.h"
 #include "launcher/core/gap-meter.h"
 #include "launcher/core/handover.h"
+#include "launcher/core/steadiness.h"
 #include "launcher/core/supervisor.h"
 
 /* How long what was seen of a worker's writing counts, at most. */
@@ -34,13 +35,14 @@ typedef struct {
   KrProcessTime time; /* as of the last report */
   KrProcessUsage usage;
   guint fds;
-  gboolean ready;    /* the machine knows */
-  gboolean *wanted;  /* pipelines that must record before it is ready, by index in its file;
-                        NULL = any */
-  guint64 progress;  /* bytes and buffers, by its reports */
-  guint64 measured;  /* bytes, by looking at its files */
-  gint64 wrote_at;   /* monotonic, when one of the two last grew; 0 = never */
-  GQueue open_files; /* of char*: final names of what it opened last */
+  gboolean ready;   /* the machine knows */
+  gboolean *wanted; /* pipelines that must record before it is ready, by index in its file;
+                       NULL = any */
+  KrSteadiness *steadiness; /* of the pipelines, by index in its file */
+  guint64 progress;         /* bytes and buffers, by its reports */
+  guint64 measured;         /* bytes, by looking at its files */
+  gint64 wrote_at;          /* monotonic, when one of the two last grew; 0 = never */
+  GQueue open_files;        /* of char*: final names of what it opened last */
   guint garbled;
   gint64 first_segment_utc_us; /* when the first file was opened; 0 = not yet */
 } KrWorker;
@@ -153,5 +155,9 @@ gboolean kr_worker_is_silent (const KrWorker *worker, gint64 now);
 gboolean kr_worker_records (const KrWorker *worker, const char *pipeline);
 /* That, and it is past the first keyframe. */
 gboolean kr_worker_records_well (const KrWorker *worker, const char *pipeline);
+/* Whether that is more than the word of a pipeline that nobody watches and that has only just
+ * begun to play. @i: its index in the file */
+gboolean kr_worker_has_proof (const KrWorker *worker, guint i, const KrPipelineReport *report,
+                              gint64 now);
 KrWorkerSnapshot *kr_worker_take_snapshot (const KrWorker *worker, KrWorkerRole role,
                                            gint64 now);

@@ -61,6 +61,8 @@ kr_supervised_take_snapshot (const KrSupervised *s)
         kr_supervised_merge_reports (s, current, s->before->pdata[i]));
 
     pipeline->health = s->health[i];
+    pipeline->unproven =
+        current != NULL && !kr_worker_has_proof (current, i, pipeline->report, now);
     fill_in_gaps (pipeline, s->gaps->pdata[i], g_get_real_time ());
     g_ptr_array_add (snapshot->pipelines, pipeline);
   }

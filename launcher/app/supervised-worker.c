@@ -18,6 +18,7 @@ kr_worker_new (KrSupervised *owner, guint serial, KrLoadedFile *loaded)
   worker->started = g_get_monotonic_time ();
   worker->instance = kr_instance_id_new (worker->started_utc_us);
   worker->io_age_us = -1;
+  worker->steadiness = g_new0 (KrSteadiness, loaded->file->pipelines->len);
   worker->reports = g_ptr_array_new_with_free_func ((GDestroyNotify)kr_pipeline_report_free);
   g_queue_init (&worker->open_files);
   return worker;
@@ -32,6 +33,7 @@ kr_worker_free (KrWorker *worker)
   g_ptr_array_unref (worker->reports);
   g_queue_clear_full (&worker->open_files, g_free);
   g_free (worker->wanted);
+  g_free (worker->steadiness);
   g_free (worker->instance);
   g_free (worker->version);
   kr_loaded_file_unref (worker->loaded);
@@ -74,6 +76,19 @@ kr_worker_temp_paths (const KrWorker *worker)
   return paths;
 }
 
+static void
+look_at_steadiness (KrWorker *worker, gint64 now)
+{
+  const GPtrArray *specs = worker->loaded->file->pipelines;
+
+  for (guint i = 0; i < specs->len; i++) {
+    const KrPipelineSpec *spec = specs->pdata[i];
+
+    kr_steadiness_update (&worker->steadiness[i], kr_worker_find_report (worker, spec->name),
+                          now);
+  }
+}
+
 void
 kr_worker_take_report (KrWorker *worker, const KrWorkerMessage *message, gint64 now)
 {
@@ -89,6 +104,7 @@ kr_worker_take_report (KrWorker *worker, const KrWorkerMessage *message, gint64 
       worker->first_segment_utc_us = report->segment_started_utc_us;
     progress += report->has_growth ? report->written_bytes : report->buffers;
   }
+  look_at_steadiness (worker, now);
   if (progress > worker->progress)
     worker->wrote_at = now;
   worker->progress = progress;
@@ -148,6 +164,16 @@ kr_worker_records_well (const KrWorker *worker, const char *pipeline)
     return FALSE;
   /* Not everything that is recorded has keyframes that anybody sees. */
   return report->keyframes > 0 || report->buffers > 0 || !report->has_growth;
+}
+
+gboolean
+kr_worker_has_proof (const KrWorker *worker, guint i, const KrPipelineReport *report,
+                     gint64 now)
+{
+  if (report->has_growth)
+    return TRUE;
+  return i < worker->loaded->file->pipelines->len &&
+         kr_steadiness_is_steady (&worker->steadiness[i], now);
 }
 
 KrWorkerSnapshot *

@@ -206,7 +206,7 @@ kr_snapshot_finish (KrSnapshot *snapshot, const KrSnapshot *before)
       gboolean is_recording = kr_snapshot_pipeline_records (file, pipeline);
 
       snapshot->ready &= is_recording;
-      snapshot->recording |= is_recording;
+      snapshot->recording |= is_recording && !pipeline->unproven;
     }
   }
   snapshot->status_since_utc_us = before != NULL && before->status == snapshot->status

@@ -60,6 +60,7 @@ typedef struct {
   KrGapTotal gaps_24h;
   double overlap_s;        /* in which two workers recorded it, since the supervisor started */
   gint64 gap_since_utc_us; /* nothing is recorded since then; 0 = it is */
+  gboolean unproven; /* it has only just begun to play, and no growth monitor tells more */
 } KrPipelineSnapshot;
 
 /* The handovers of a file. */
@@ -105,7 +106,7 @@ typedef struct {
   char *instance; /* of the supervisor */
   gboolean stopping;
   gboolean ready;     /* every configured pipeline records */
-  gboolean recording; /* at least one does */
+  gboolean recording; /* at least one does, and there is proof of it */
   KrHealth status;
   gint64 status_since_utc_us;
   GPtrArray *files;                    /* of KrFileSnapshot, in the order of the command line */

@@ -30,6 +30,16 @@ test_ready (void)
   add_file (snapshot, "a", KR_SUPERVISOR_RUNNING, KR_PIPELINE_PLAYING);
   kr_snapshot_finish (snapshot, NULL);
   g_assert_true (snapshot->ready && snapshot->recording);
+  /* It plays, and that is all that is known of it as yet. */
+  {
+    const KrFileSnapshot *file = snapshot->files->pdata[0];
+    KrPipelineSnapshot *pipeline = file->pipelines->pdata[0];
+
+    pipeline->unproven = TRUE;
+    kr_snapshot_finish (snapshot, NULL);
+    g_assert_false (snapshot->recording);
+    pipeline->unproven = FALSE;
+  }
   /* An absent source is no fault, but it does not record either. */
   add_file (snapshot, "b", KR_SUPERVISOR_STARTING, KR_PIPELINE_RECONNECTING);
   kr_snapshot_finish (snapshot, NULL);

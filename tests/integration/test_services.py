@@ -56,6 +56,26 @@ def systemd_is_told_once_something_records(t):
 
 
 @test
+def systemd_is_not_told_of_what_fails_at_once(t):
+    """Without a growth monitor PLAYING is all that is known, and it is not enough."""
+    source = 'videotestsrc is-live=true ! video/x-raw,width=16,height=16,framerate=30/1'
+    bad, good = t.dir / 'bad.pipeline', t.dir / 'good.pipeline'
+    bad.write_text(f'[Pipeline p]\nLaunch = {source} ! identity error-after=20 ! fakesink\n'
+                   'RestartSec = 50ms\nRestartMaxSec = 50ms\nStartLimitBurst = 10000\n')
+    good.write_text(f'[Pipeline p]\nLaunch = {source} ! fakesink\n')
+    manager = Manager(t)
+    supervisor = t.run_pipeline(bad, NOTIFY_SOCKET=manager.name)
+    t.wait(lambda: supervisor.output().count('rebuilding') > 12, 'it fails and fails', limit=60,
+           alive=[supervisor])
+    check(manager.hears('STATUS=recording'), manager.lines)
+    check(not manager.hears('READY=1'), manager.lines)
+    supervisor.stop()
+    supervisor = t.run_pipeline(good, NOTIFY_SOCKET=manager.name)
+    t.wait(lambda: manager.hears('READY=1'), 'one that goes on counts', limit=60, alive=[supervisor])
+    check(supervisor.stop() == 0, supervisor.output())
+
+
+@test
 def systemd_hears_of_trouble(t):
     """A source that is absent: not ready, but the watchdog is served all the same."""
     manager = Manager(t, f'@keeprolling-test-{os.getpid()}')
