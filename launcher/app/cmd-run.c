@@ -235,6 +235,7 @@ on_fill (KrResumeState *state, gpointer data)
   Run *run = data;
 
   state->reload = run->renew_reload;
+  state->told_ready = kr_service_manager_is_ready (run->manager);
   g_strfreev (state->arguments);
   state->arguments = g_strdupv (run->arguments);
   g_hash_table_unref (state->set);
@@ -359,8 +360,13 @@ run_files (Run *run)
   if (code != KR_EXIT_OK)
     return code;
   run->status = kr_status_service_new (run->listen, run->token_file, &config);
-  if (run->status == NULL)
+  if (run->status == NULL && run->resume == NULL)
     return config;
+  if (run->status == NULL)
+    kr_log (
+        G_LOG_LEVEL_CRITICAL, NULL, NULL,
+        "no status page, health and metrics until this is mended and keeprolling is started "
+        "again, or becomes another program; recording is not affected");
   run->reloader =
       kr_reloader_new (run->launcher, run->arguments, run->values, &reloader_callbacks, run);
   run->control = kr_control_new (run->runtime_dir, run->launcher, run->reloader);
@@ -434,7 +440,7 @@ static void
 set_up (Run *run)
 {
   run->renew = FALSE;
-  run->manager = kr_service_manager_new ();
+  run->manager = kr_service_manager_new (run->resume != NULL && run->resume->told_ready);
   run->alerts = kr_alerts_new (run->state_dir);
   run->destinations = kr_destinations_new ();
   run->paths = g_ptr_array_new_with_free_func (g_free);

@@ -70,7 +70,7 @@ on_timer (gpointer data)
 }
 
 KrServiceManager *
-kr_service_manager_new (void)
+kr_service_manager_new (gboolean was_ready)
 {
   KrServiceManager *manager = g_new0 (KrServiceManager, 1);
   g_autoptr (GError) error = NULL;
@@ -82,6 +82,8 @@ kr_service_manager_new (void)
   if (manager->notify == NULL)
     return manager;
   kr_notify_policy_init (&manager->policy, kr_sd_notify_get_watchdog_us (manager->notify));
+  if (was_ready)
+    kr_notify_policy_resume (&manager->policy);
   manager->timer_id = g_timeout_add ((guint)(kr_notify_policy_period (&manager->policy) / 1000),
                                      on_timer, manager);
   say (manager);
@@ -114,6 +116,12 @@ kr_service_manager_set_reloading (KrServiceManager *manager, gboolean reloading)
 {
   manager->reloading = reloading;
   say (manager);
+}
+
+gboolean
+kr_service_manager_is_ready (const KrServiceManager *manager)
+{
+  return manager->policy.ready;
 }
 
 void

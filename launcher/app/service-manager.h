@@ -14,8 +14,9 @@ G_BEGIN_DECLS
  * loop that hangs falls silent. Does nothing where no service manager asks. Main thread. */
 typedef struct _KrServiceManager KrServiceManager;
 
-/* Before other threads and children run: takes its variables out of the environment. */
-KrServiceManager *kr_service_manager_new (void);
+/* Before other threads and children run: takes its variables out of the environment.
+ * @was_ready: the program that was this process before has said that it is ready */
+KrServiceManager *kr_service_manager_new (gboolean was_ready);
 void kr_service_manager_free (KrServiceManager *manager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrServiceManager, kr_service_manager_free)
 
@@ -23,6 +24,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (KrServiceManager, kr_service_manager_free)
 void kr_service_manager_take_snapshot (KrServiceManager *manager, KrSnapshot *snapshot);
 /* A handover begins or ends. */
 void kr_service_manager_set_reloading (KrServiceManager *manager, gboolean reloading);
+/* Whether it has been told READY=1. */
+gboolean kr_service_manager_is_ready (const KrServiceManager *manager);
 /* This process ends with @code: the last line of what "systemctl status" shows. */
 void kr_service_manager_end (KrServiceManager *manager, KrExitCode code);
 /* Before this process executes itself anew. */

@@ -16,6 +16,13 @@ kr_notify_policy_init (KrNotifyPolicy *policy, gint64 watchdog_us)
                              .status_at = NEVER};
 }
 
+void
+kr_notify_policy_resume (KrNotifyPolicy *policy)
+{
+  policy->ready = TRUE;
+  policy->reloading = TRUE; /* as far as the manager knows */
+}
+
 static gboolean
 is_due (gint64 last, gint64 period, gint64 now)
 {

@@ -37,6 +37,10 @@ typedef struct {
 /* @watchdog_us: WATCHDOG_USEC, 0 = the manager watches nothing */
 void kr_notify_policy_init (KrNotifyPolicy *policy, gint64 watchdog_us);
 
+/* The program before this one has said READY=1 and then, as it became this one, RELOADING=1.
+ * The manager waits for another READY=1, whether or not anything records just now. */
+void kr_notify_policy_resume (KrNotifyPolicy *policy);
+
 /**
  * kr_notify_policy_next:
  * @policy: what has been said so far

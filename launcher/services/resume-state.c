@@ -204,6 +204,7 @@ kr_resume_state_encode (const KrResumeState *state)
   put_string (builder, "instance", state->instance);
   put_number (builder, "started_utc_us", state->started_utc_us);
   put_flag (builder, "reload", state->reload);
+  put_flag (builder, "told_ready", state->told_ready);
   put_strings (builder, "arguments", state->arguments);
   put_set (builder, state->set);
   put_string (builder, "listen", state->listen);
@@ -392,6 +393,7 @@ take_state (JsonObject *object, KrResumeState *state, GError **error)
   state->instance = get_string (object, "instance");
   state->started_utc_us = get_number (object, "started_utc_us");
   state->reload = get_flag (object, "reload");
+  state->told_ready = get_flag (object, "told_ready");
   state->arguments = get_strings (object, "arguments");
   take_set (get_object (object, "set"), state->set);
   state->listen = get_string (object, "listen");

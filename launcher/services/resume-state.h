@@ -48,11 +48,12 @@ typedef struct {
 typedef struct {
   char *instance;
   gint64 started_utc_us;
-  gboolean reload;  /* hand all files over afterwards */
-  char **arguments; /* files and folders */
-  GHashTable *set;  /* of --set */
-  char *listen;     /* NULL = the default */
-  char *token_file; /* NULL = none */
+  gboolean reload;     /* hand all files over afterwards */
+  gboolean told_ready; /* the service manager has been told READY=1 */
+  char **arguments;    /* files and folders */
+  GHashTable *set;     /* of --set */
+  char *listen;        /* NULL = the default */
+  char *token_file;    /* NULL = none */
   char *runtime_dir;
   char *state_dir;
   GPtrArray *files; /* of KrResumeFile */

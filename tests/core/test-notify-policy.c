@@ -257,6 +257,21 @@ test_reloading (void)
   g_assert_cmpstr (end, ==, "READY=1\n");
 }
 
+/* Another program has become this one, and just then no source is there. */
+static void
+test_resumed (void)
+{
+  g_autoptr (KrSnapshot) snapshot = one_camera (FALSE);
+  KrNotifyPolicy policy;
+  g_autofree char *said = NULL;
+
+  kr_notify_policy_init (&policy, 0);
+  kr_notify_policy_resume (&policy);
+  said = say (&policy, snapshot, T0);
+  g_assert_true (g_str_has_prefix (said, "READY=1\n"));
+  g_assert_null (strstr (said, "EXTEND_TIMEOUT_USEC"));
+}
+
 /* A manager whose socket is full gets to hear it later. */
 static void
 test_not_sent (void)
@@ -363,6 +378,7 @@ main (int argc, char **argv)
   g_test_add_func ("/notify-policy/stopping", test_stopping);
   g_test_add_func ("/notify-policy/stopped-before-ready", test_stopped_before_ready);
   g_test_add_func ("/notify-policy/reloading", test_reloading);
+  g_test_add_func ("/notify-policy/resumed", test_resumed);
   g_test_add_func ("/notify-policy/not-sent", test_not_sent);
   g_test_add_func ("/notify-policy/watchdog", test_watchdog);
   g_test_add_func ("/notify-policy/watchdog-and-disks", test_watchdog_and_disks);

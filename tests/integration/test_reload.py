@@ -675,6 +675,52 @@ def new_program_that_does_not_work(t):
 
 
 @test
+def new_program_without_its_token(t):
+    """Somebody has removed what the page needs: the workers must not suffer from that."""
+    program = Program(t)
+    path, token = write_file(t), t.dir / 'token'
+    token.write_text('0123456789abcdef0123456789abcdef\n')
+    token.chmod(0o600)
+    supervisor = program.run(t, path, options=['--token-file', token])
+    pid = running(t)
+    before = image(supervisor.pid)
+    token.unlink()
+    program.install(KEEPROLLING.read_bytes())
+    supervisor.send(signal.SIGHUP)
+    t.wait(lambda: image(supervisor.pid) != before, 'it becomes the new program')
+    said(t, supervisor, 'SIGHUP: done')
+    check(supervisor.running(), supervisor.output())
+    check(not alive(pid) and len(Log(t, 'cam').starts()) == 2, 'handed over')
+    check('no status page' in supervisor.output(), supervisor.output())
+    stop(t, supervisor)
+
+
+@test
+def new_program_while_nothing_records(t):
+    """What the service manager was told once holds: else it waits for a source to come back."""
+    program = Program(t)
+    path = write_file(t, plan='ok absent absent')
+    address = str(t.dir / 'notify')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(30)
+
+        def hear(word):
+            while word not in manager.recv(65536).decode().split('\n'):
+                pass
+        supervisor = program.run(t, path, NOTIFY_SOCKET=address)
+        hear('READY=1')
+        os.kill(running(t), signal.SIGKILL)
+        t.wait(lambda: len(Log(t, 'cam').starts()) == 2, 'its source is absent now')
+        program.install(KEEPROLLING.read_bytes())
+        under_way = Reload(t)
+        hear('RELOADING=1')
+        hear('READY=1')
+        under_way.end()
+        stop(t, supervisor)
+
+
+@test
 def stop_while_the_program_changes(t):
     program = Program(t)
     path = write_file(t)

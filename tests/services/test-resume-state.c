@@ -18,6 +18,7 @@ example (void)
   state->instance = g_strdup ("abc-def");
   state->started_utc_us = 1700000000123456;
   state->reload = TRUE;
+  state->told_ready = TRUE;
   g_strfreev (state->arguments);
   state->arguments = g_strsplit ("/d/\xff\xfe.pipeline|/d", "|", -1);
   g_hash_table_replace (state->set, g_strdup ("URI"), g_strdup ("srt://x?passphrase=y\n\""));
@@ -68,7 +69,7 @@ assert_example (const KrResumeState *state)
   g_assert_cmpuint (state->files->len, ==, 2);
   g_assert_cmpstr (state->instance, ==, "abc-def");
   g_assert_cmpint (state->started_utc_us, ==, 1700000000123456);
-  g_assert_true (state->reload);
+  g_assert_true (state->reload && state->told_ready);
   g_assert_cmpuint (g_strv_length (state->arguments), ==, 2);
   g_assert_cmpstr (state->arguments[0], ==, "/d/\xff\xfe.pipeline");
   g_assert_cmpuint (g_hash_table_size (state->set), ==, 1);
