@@ -25,6 +25,7 @@
 #include "launcher/app/status-service.h"
 #include "launcher/app/worker-process.h"
 #include "launcher/core/pipeline-file.h"
+#include "launcher/core/redact.h"
 #include "launcher/services/prepare.h"
 
 typedef struct {
@@ -512,6 +513,17 @@ run_to_the_end (Run *run, char **words)
   }
 }
 
+/* Of the command line of the program before, which only had the true ones in its state: the
+ * stars of kr_command_hide(), cut off where the value was shorter. */
+static gboolean
+has_hidden_values (char **set)
+{
+  for (; set != NULL && *set != NULL; set++)
+    if (strchr (*set, KR_REDACTED[0]) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
 static int
 start_or_resume (Run *run, char **words)
 {
@@ -524,6 +536,13 @@ start_or_resume (Run *run, char **words)
     take_options (run, state);
   else
     run->values = kr_set_values_parse (run->set);
+  if (error != NULL && has_hidden_values (run->set)) {
+    kr_log (G_LOG_LEVEL_CRITICAL, NULL, NULL,
+            "%s: what the program before has left, the values of --set with it; its workers "
+            "finish their files, and whoever started it must start it again",
+            error->message);
+    return KR_EXIT_SOFTWARE;
+  }
   if (error != NULL)
     kr_log (
         G_LOG_LEVEL_CRITICAL, NULL, NULL,

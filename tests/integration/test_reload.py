@@ -721,6 +721,30 @@ def new_program_while_nothing_records(t):
 
 
 @test
+def new_program_that_cannot_read_what_was_left(t):
+    """Not even with the hidden values of --set in the place of the true ones."""
+    path = write_file(t)
+    path.write_text('[Variables]\nA = x\n' + path.read_text())
+    for n, (options, code) in enumerate((([], None), (['--set', 'A=y'], None), (['--set', 'A=***'], 70)), 1):
+        with open(os.devnull, 'rb') as state:
+            done = subprocess.Popen(
+                [KEEPROLLING, 'run', '--listen=none', *options, path], stdin=state,
+                stdout=subprocess.DEVNULL, stderr=open(t.dir / 'log', 'wb'),
+                env=environment(KEEPROLLING_RESUME_FD=0, RUNTIME_DIRECTORY=t.dir, KR_FAKE_DIR=t.dir,
+                                STATE_DIRECTORY=t.dir, KEEPROLLING_WORKER=FAKE))
+        try:
+            if code is None:
+                records(t, 'cam', n)
+                done.terminate()
+            check(done.wait(30) == (code or 0), (t.dir / 'log').read_text())
+        finally:
+            if done.poll() is None:
+                done.kill()
+    check('must start it again' in (t.dir / 'log').read_text(), 'it says so')
+    check(len(Log(t, 'cam').starts()) == 2, 'nothing was started with them')
+
+
+@test
 def stop_while_the_program_changes(t):
     program = Program(t)
     path = write_file(t)
