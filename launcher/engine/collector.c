@@ -44,7 +44,8 @@ struct _KrCollector {
   KrCollectorFunc func;
   gpointer data;
   Counts before;      /* of the pipelines that are gone */
-  GPtrArray *members; /* of the present one */
+  GstBin *pipeline;   /* the present one; NULL = none */
+  GPtrArray *members; /* of that */
   gint64 alien_end;   /* monotonic: when a transport stream came again; 0 = never */
 };
 
@@ -81,6 +82,7 @@ kr_collector_free (KrCollector *collector)
   if (collector == NULL)
     return;
   g_ptr_array_unref (collector->members);
+  gst_clear_object (&collector->pipeline);
   kr_pipeline_report_free (collector->report);
   g_free (collector);
 }
@@ -230,25 +232,30 @@ role_of (GstElement *element, Role *ret_role)
   return FALSE;
 }
 
+static void
+add_member (KrCollector *collector, GstElement *element)
+{
+  Member *member;
+  Role role;
+
+  if (!role_of (element, &role))
+    return;
+  member = g_new0 (Member, 1);
+  member->element = gst_object_ref (element);
+  member->role = role;
+  member->io_age_us = -1;
+  g_ptr_array_add (collector->members, member);
+}
+
 void
 kr_collector_attach (KrCollector *collector, GstBin *pipeline)
 {
   g_autoptr (GPtrArray) elements = kr_engine_list_elements (pipeline);
 
   kr_collector_detach (collector);
-  for (guint i = 0; i < elements->len; i++) {
-    GstElement *element = g_ptr_array_index (elements, i);
-    Member *member;
-    Role role;
-
-    if (!role_of (element, &role))
-      continue;
-    member = g_new0 (Member, 1);
-    member->element = gst_object_ref (element);
-    member->role = role;
-    member->io_age_us = -1;
-    g_ptr_array_add (collector->members, member);
-  }
+  collector->pipeline = gst_object_ref (pipeline);
+  for (guint i = 0; i < elements->len; i++)
+    add_member (collector, g_ptr_array_index (elements, i));
 }
 
 static void
@@ -393,6 +400,7 @@ kr_collector_detach (KrCollector *collector)
 
   collector->before = sum_counts (collector);
   g_ptr_array_set_size (collector->members, 0);
+  gst_clear_object (&collector->pipeline);
   g_clear_pointer (&report->segment_path, g_free);
   report->segment_bytes = report->segment_durable_bytes = 0;
   report->segment_started_utc_us = 0;
@@ -626,11 +634,35 @@ take_growth (KrCollector *collector, GstMessage *message, const GstStructure *st
     take_recovery (collector, member, structure);
 }
 
+/* Some bins make their sinks when they start, such as growthmonitorsink that has only a
+ * location, or while they run. Such a sink is known from its first file on, and until the bin
+ * drops it. */
 static void
-take_opened (KrCollector *collector, const GstStructure *structure)
+take_new_sink (KrCollector *collector, GstObject *sink)
+{
+  if (collector->pipeline == NULL || !GST_IS_ELEMENT (sink) ||
+      !gst_object_has_as_ancestor (sink, GST_OBJECT (collector->pipeline)) ||
+      find_member (collector, sink) != NULL)
+    return;
+  look_at_members (collector);
+  for (guint i = collector->members->len; i > 0; i--) {
+    const Member *member = g_ptr_array_index (collector->members, i - 1);
+
+    if (gst_object_has_as_ancestor (GST_OBJECT (member->element),
+                                    GST_OBJECT (collector->pipeline)))
+      continue;
+    add_counts (&collector->before, &member->counts);
+    g_ptr_array_remove_index (collector->members, i - 1);
+  }
+  add_member (collector, GST_ELEMENT (sink));
+}
+
+static void
+take_opened (KrCollector *collector, GstMessage *message, const GstStructure *structure)
 {
   KrPipelineReport *report = collector->report;
 
+  take_new_sink (collector, GST_MESSAGE_SRC (message));
   g_free (report->segment_path);
   report->segment_path = g_strdup (gst_structure_get_string (structure, "location"));
   report->segment_bytes = report->segment_durable_bytes = 0;
@@ -778,7 +810,7 @@ kr_collector_take (KrCollector *collector, GstMessage *message)
   if (g_str_has_prefix (name, "growthmonitor-"))
     take_growth (collector, message, structure);
   else if (g_str_equal (name, KR_MSG_SEGMENT_OPENED))
-    take_opened (collector, structure);
+    take_opened (collector, message, structure);
   else if (g_str_equal (name, KR_MSG_SEGMENT_CLOSED))
     take_closed (collector, structure);
   else if (g_str_equal (name, KR_MSG_RECOVERED))

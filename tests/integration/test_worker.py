@@ -84,6 +84,22 @@ def fed(t, **words):
     return feed, worker
 
 
+# growthmonitorsink makes its sink when it starts.
+LOCATION = '''[Pipeline record]
+Launch = srtsrc uri=${SRT_URI} poll-timeout=1000 ! growthmonitorsink location=${OUT}/{instance}.ts
+'''
+
+
+@test
+def counts_what_a_sink_made_at_the_start_writes(t):
+    feed = SrtFeed(t, clip()).start()
+    worker = Worker(t, LOCATION, SRT_URI=feed.uri, OUT=str(t.dir / 'out'))
+    t.wait(lambda: worker.report().get('written_bytes', 0) > 100_000, 'bytes are counted', limit=40,
+           alive=[worker])
+    check(worker.report()['segment_path'], worker.report())
+    check(worker.end() == 0, 'exit status')
+
+
 @test
 def says_hello_reports_and_says_goodbye(t):
     _, worker = fed(t)
