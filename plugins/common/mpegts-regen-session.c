@@ -514,11 +514,14 @@ change_pmt (KrTsRegen *r, guint index, const KrTsProgramTable *table)
 
   if (renumbered)
     settle_counters (r, index);
+  else if (r->replace_pat)
+    settle_counter (r, KR_TS_PID_PAT);
   force_pmt (r, program, table, renumbered && may_replace (r, table));
   list_program (r, index, table, NULL);
   if (r->key_pid != key_pid || r->key_codec != key_codec)
     begin_other_streams (r, index);
-  if (renumbered && r->has_pat)
+  /* A PAT that replaces another must name the PID that this PMT has now. */
+  if ((renumbered || r->replace_pat) && r->has_pat)
     match_pat (r);
   update_header (r);
 }
